@@ -1,0 +1,120 @@
+"""PCM: conversions, decoding files block by block, resampling and framing of streams.
+
+Inside serd, sound is int16 mono at `SAMPLE_RATE`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+Pcm = NDArray[np.int16]
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+"""Hz, of everything after decoding."""
+
+
+class AudioError(Exception):
+    """A file that cannot be read as sound; the message says why, in one line."""
+
+
+def pcm_to_float(pcm: Pcm) -> Floats:
+    """int16 to float32, -1…1.
+
+    >>> pcm_to_float(np.array([-32768, 16384], np.int16))
+    array([-1. ,  0.5], dtype=float32)
+    """
+    return pcm.astype(np.float32) / np.float32(32_768)
+
+
+def float_to_pcm(samples: Floats) -> Pcm:
+    """float32 to int16, clipped to -1…1; what is not a number becomes 0.
+
+    >>> float_to_pcm(np.array([-2, 0.5, np.nan], np.float32))
+    array([-32768,  16384,      0], dtype=int16)
+    """
+    scaled = np.rint(np.nan_to_num(samples, posinf=1, neginf=-1) * 32_768)
+    return np.clip(scaled, -32_768, 32_767).astype(np.int16)
+
+
+class Resampler:
+    """Turns a stream of float32 `[n]` or `[n, channels]` into int16 mono at `SAMPLE_RATE`."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._stream = (
+            None
+            if sample_rate == SAMPLE_RATE
+            else soxr.ResampleStream(sample_rate, SAMPLE_RATE, num_channels=1, dtype="float32")
+        )
+
+    def feed(self, samples: Floats) -> Pcm:
+        """What is ready after these samples; a few milliseconds may stay inside."""
+        return self._resample(samples, last=False)
+
+    def flush(self) -> Pcm:
+        """The rest, at the end of the stream."""
+        return self._resample(np.zeros(0, np.float32), last=True)
+
+    def _resample(self, samples: Floats, last: bool) -> Pcm:
+        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        if self._stream is not None:
+            mono = self._stream.resample_chunk(np.nan_to_num(mono), last=last)
+        return float_to_pcm(mono)
+
+
+def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
+    """Decode a file of any format libsndfile knows, a block at a time.
+
+    Args:
+        path: a sound file.
+        block_samples: samples per block at the file's own rate, at least 1.
+
+    Yields:
+        int16 `[n]` mono at `SAMPLE_RATE`.
+
+    Raises:
+        AudioError: it is not a file, not sound, or broken.
+    """
+    try:
+        if path.is_dir():
+            raise AudioError("is a directory")
+        if path.stat().st_size == 0:
+            raise AudioError("is empty")
+        with soundfile.SoundFile(path) as file:
+            resampler = Resampler(file.samplerate)
+            while (block := file.read(block_samples, dtype="float32", always_2d=True)).size:
+                yield resampler.feed(block)
+            yield resampler.flush()
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"not readable as sound ({error.error_string.rstrip('.')})") from error
+    except OSError as error:
+        raise AudioError((error.strerror or str(error)).lower()) from error
+
+
+def read(path: Path) -> Pcm:
+    """A whole file as int16 `[n]` mono at `SAMPLE_RATE`; raises as `read_blocks` does."""
+    return np.concatenate(list(read_blocks(path)) or [np.zeros(0, np.int16)])
+
+
+class Framer:
+    """Cuts a stream of blocks of any length into frames of one length."""
+
+    def __init__(self, frame_samples: int) -> None:
+        self._frame_samples = frame_samples
+        self._rest = np.zeros(0, np.int16)
+
+    def feed(self, block: Pcm) -> Iterator[Pcm]:
+        """The frames that are complete after this block, int16 `[frame_samples]` each."""
+        samples = np.concatenate([self._rest, block])
+        whole = samples.size // self._frame_samples * self._frame_samples
+        self._rest = samples[whole:]
+        yield from samples[:whole].reshape(-1, self._frame_samples)
+
+    def flush(self) -> Pcm:
+        """The samples that did not fill a frame; the framer is empty afterwards."""
+        rest, self._rest = self._rest, np.zeros(0, np.int16)
+        return rest

@@ -1,0 +1,206 @@
+"""The configuration: one model for each TOML table. Unknown keys are refused."""
+
+import math
+import re
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+
+class SettingsError(Exception):
+    """A configuration that cannot be used; the message says where and why, in one line."""
+
+
+class Table(BaseModel):
+    """Base of every table: read once, never changed, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SegmentSettings(Table):
+    """`[segments]`: how speech is cut into utterances."""
+
+    vad_aggressiveness: int = Field(2, ge=0, le=3)
+    """How much the voice detector asks of a frame; 3 lets the least through."""
+    frame_ms: Literal[10, 20, 30] = 30
+    """Length of a frame, ms."""
+    onset_window_ms: float = Field(240, ge=30, le=2_000)
+    """Speech begins when most of this much sound is speech, ms."""
+    onset_share: float = Field(0.6, gt=0, le=1)
+    """How much of the window is "most", 0…1."""
+    offset_share: float = Field(0.3, ge=0, le=1)
+    """Speech goes on while at least this share of the window is speech, 0…1."""
+    speech_pad_ms: float = Field(200, ge=0, le=2_000)
+    """Kept before the first and after the last speech of an utterance, ms."""
+    min_silence_duration_ms: float = Field(500, ge=30, le=10_000)
+    """An utterance ends after this much without speech, ms."""
+    min_speech_duration_ms: float = Field(250, ge=10, le=10_000)
+    """Utterances with less speech than this are dropped, ms."""
+    max_speech_duration_s: float = Field(15, ge=1, le=120)
+    """A longer utterance is split at its longest pause, s."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SegmentSettings":
+        if self.speech_pad_ms > self.min_silence_duration_ms:
+            raise ValueError("speech_pad_ms is longer than min_silence_duration_ms")
+        if self.min_speech_duration_ms >= self.max_speech_duration_s * 1000:
+            raise ValueError("min_speech_duration_ms is not below max_speech_duration_s")
+        return self
+
+    def frames(self, duration_ms: float) -> int:
+        """A duration as a number of frames, rounded up."""
+        return math.ceil(duration_ms / self.frame_ms)
+
+
+def _broker_url(url: str) -> str:
+    if url in ("embedded", "none"):
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ValueError("not mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none")
+    if parts.username or parts.password:
+        raise ValueError("put the user into username and the password into password_file")
+    _ = parts.port  # raises ValueError when it is not a number from 0 to 65535
+    return url
+
+
+class MqttSettings(Table):
+    """`[mqtt]`: where events go."""
+
+    broker: Annotated[str, AfterValidator(_broker_url)] = "mqtt://localhost:1883"
+    """`mqtt://HOST[:PORT]`, `mqtts://…` (TLS), `embedded` (a broker inside serd) or `none`."""
+    topic_prefix: str = Field("serd", pattern=r"^[^+#/\s][^+#\s]*$")
+    """First levels of every topic."""
+    username: str | None = None
+    password_file: Path | None = None
+    """A file whose first line is the password."""
+    keepalive_s: int = Field(30, ge=5, le=3_600)
+    """The broker declares serd offline after 1.5 times this, s."""
+    embedded_port: int = Field(1883, ge=0, le=65_535)
+    """Where the embedded broker listens on this machine; 0 takes a free port."""
+
+
+class OutboxSettings(Table):
+    """`[outbox]`: events that wait for the broker."""
+
+    path: Path | None = None
+    """The database; by default `outbox.db` in the state directory."""
+    max_events: int = Field(100_000, ge=1)
+    """Beyond that the oldest are dropped and counted."""
+    max_age_h: float = Field(168, gt=0)
+    """Older events are dropped and counted, hours."""
+
+
+class StateSettings(Table):
+    """`[state]`: the smoothed present state of a source."""
+
+    half_life_s: float = Field(10, gt=0)
+    """An utterance counts half after this much time, s."""
+    idle_after_s: float = Field(30, gt=0)
+    """Without an utterance for this long the state is `idle`, s."""
+
+
+class HealthSettings(Table):
+    """`[health]`: what serd tells about itself."""
+
+    interval_s: float = Field(60, ge=1)
+    """From one health message to the next, s."""
+
+
+class HomeAssistantSettings(Table):
+    """`[homeassistant]`: device discovery over MQTT."""
+
+    discovery: bool = True
+    prefix: str = Field("homeassistant", pattern=r"^[^+#\s]+$")
+    """First levels of the discovery topics."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+def _source_spec(spec: str) -> str:
+    if not spec.strip():
+        raise ValueError("is empty")
+    if spec in ("file:", "exec:"):
+        raise ValueError(f"nothing follows {spec!r}")
+    return spec
+
+
+SourceSpec = Annotated[str, AfterValidator(_source_spec)]
+
+
+def _node_name() -> str:
+    """The host's name, as far as it can stand in a topic."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "serd"
+
+
+class Settings(Table):
+    """The whole configuration; without a file everything has a default."""
+
+    node: Name = Field(default_factory=_node_name)
+    """This machine's name in topics and events; by default its host name."""
+    model: str = "default"
+    """A name that `serd models` lists, or the path of a bundle."""
+    state_dir: Path | None = None
+    """Where serd keeps what must survive a restart; by default systemd's
+    `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/serd` or `~/.local/state/serd`."""
+    sources: dict[Name, SourceSpec] = Field({"mic": "default"}, min_length=1)
+    """What to listen to: NAME = `default`, a device (`hw:1,0`), `file:PATH[?speed=max]` or
+    `exec:COMMAND` that writes s16le mono PCM at 16 kHz."""
+    segments: SegmentSettings = SegmentSettings()
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    state: StateSettings = StateSettings()
+    health: HealthSettings = HealthSettings()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
+
+
+def load(path: Path | None = None, **overrides: object) -> Settings:
+    """Read a configuration file.
+
+    Args:
+        path: a TOML file; None takes the defaults.
+        overrides: top-level keys that take precedence over the file's; a table is merged
+            key by key. Those that are None are passed over.
+
+    Raises:
+        SettingsError: the file cannot be read, is not TOML, or has a wrong key or value.
+    """
+    try:
+        table = {} if path is None else tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    for key, value in overrides.items():
+        if isinstance(value, dict) and isinstance(table.get(key), dict) and key != "sources":
+            table[key] = table[key] | value
+        elif value is not None:
+            table[key] = value
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        where = f"{path}: " if path else ""
+        raise SettingsError(where + first_line(error)) from error
+
+
+def first_line(error: ValidationError) -> str:
+    """The first thing that is wrong, and how many more there are, in one line."""
+    first, *others = error.errors()
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+    said = said.removeprefix("Value error, ").replace("\n", " ")
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{place}: {said}{more}" if place else said + more
