@@ -161,16 +161,17 @@ def _log_mel(sound: _Sound) -> Floats:
 
 
 def _mfcc(sound: _Sound) -> Floats:
-    decibels = np.float32(10) * _log10_mel(sound, 8)
+    decibels: Floats = np.float32(10) * _log10_mel(sound, 8)
     return decibels @ filterbanks.dct(sound.spec.n_mels, sound.spec.n_mfcc)
 
 
 def _chroma(sound: _Sound) -> Floats:
     """Energy of the pitch classes, the strongest of a frame being 1; 0 in silence."""
     s = sound.spec
-    energy = sound.power() @ filterbanks.chroma(s.sample_rate, s.n_fft, s.n_chroma)
-    strongest = energy.max(axis=1, keepdims=True)
-    return energy / np.where(strongest < np.finfo(np.float32).tiny, 1, strongest)
+    energy: Floats = sound.power() @ filterbanks.chroma(s.sample_rate, s.n_fft, s.n_chroma)
+    strongest: Floats = energy.max(axis=1, keepdims=True)
+    strongest[strongest < np.finfo(np.float32).tiny] = 1
+    return energy / strongest
 
 
 def _zero_crossing_rate(sound: _Sound) -> Floats:

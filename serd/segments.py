@@ -49,10 +49,10 @@ class Segmenter:
         self._hangover = frames(settings.min_silence_duration_ms)
         self._window = frames(settings.onset_window_ms)
         self._shortest = frames(settings.min_speech_duration_ms)
-        self._longest = frames(settings.max_speech_duration_s * 1000)
+        self._longest = int(settings.max_speech_duration_s * 1000 // settings.frame_ms)
         self._held: list[_Frame] = []
         self._start = 0  # of the first frame held
-        self._last_speech = -1  # index into held; -1: none
+        self._last_speech = -1  # index into held; below 0: in what was taken out already
         self._speaking = False
         self.samples_in_segments = 0
         self.samples_discarded = 0
@@ -77,7 +77,7 @@ class Segmenter:
             self._last_speech = len(self._held) - 1
         if len(self._held) - 1 - self._last_speech >= self._hangover:
             self._speaking = False
-            return self._cut(min(self._last_speech + 1 + self._pad, len(self._held)))
+            return self._cut(self._end())
         if len(self._held) >= self._longest:
             return self._cut(self._longest_pause(), truncated=True)
         return []
@@ -85,11 +85,7 @@ class Segmenter:
     def flush(self, truncated: bool = False) -> list[Segment]:
         """End the stream here; return the segment that was going on, if one was."""
         was_speaking, self._speaking = self._speaking, False
-        if was_speaking:
-            end = min(self._last_speech + 1 + self._pad, len(self._held))
-            segments = self._cut(end, truncated)
-        else:
-            segments = []
+        segments = self._cut(self._end(), truncated) if was_speaking else []
         self._discard(len(self._held))
         return segments
 
@@ -98,6 +94,10 @@ class Segmenter:
         segments = self.flush(truncated=True)
         self._start += lost_samples
         return segments
+
+    def _end(self) -> int:
+        """Where the utterance ends, with its padding; an index into held."""
+        return max(0, min(self._last_speech + 1 + self._pad, len(self._held)))
 
     def _speech_share(self) -> float:
         latest = self._held[-self._window :]
@@ -116,13 +116,17 @@ class Segmenter:
             self._discard(max(0, len(self._held) - self._pad - self._window))
 
     def _longest_pause(self) -> int:
-        """Where to split: the middle of the last longest pause, or the end."""
+        """Where to split: the middle of the last longest pause, or the end.
+
+        Only pauses with enough speech before them count, lest the split lose what it cuts off.
+        """
         best_start = best_length = 0
-        run = 0
+        pause = spoken = 0
         for i, frame in enumerate(self._held):
-            run = 0 if frame.is_speech else run + 1
-            if run >= max(best_length, 1) and i + 1 - run >= self._shortest:
-                best_start, best_length = i + 1 - run, run
+            spoken += frame.is_speech
+            pause = 0 if frame.is_speech else pause + 1
+            if pause >= max(best_length, 1) and spoken >= self._shortest:
+                best_start, best_length = i + 1 - pause, pause
         return best_start + (best_length + 1) // 2 if best_length else len(self._held)
 
     def _cut(self, end: int, truncated: bool = False) -> list[Segment]:
@@ -144,7 +148,7 @@ class Segmenter:
     def _drop(self, count: int) -> None:
         self._start += sum(frame.samples.size for frame in self._held[:count])
         del self._held[:count]
-        self._last_speech = max(-1, self._last_speech - count)
+        self._last_speech -= count
 
 
 def seconds(samples: int) -> float:

@@ -1,0 +1,146 @@
+"""How fast serd is here: each figure with its median and 99th percentile."""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from serd import bundle
+from serd.audio import SAMPLE_RATE, Pcm, pcm_to_float
+from serd.capture import Block
+from serd.classifier import Classifier
+from serd.features import FeatureSpec, extract
+from serd.mqtt import Publisher
+from serd.outbox import Outbox
+from serd.pipeline import Recogniser, Stream, Utterance
+from serd.settings import MqttSettings, SegmentSettings
+
+_REPEATS = 200
+_CLIP_S = 3
+_LONG_S = 600
+
+
+def measure(model: str) -> Iterator[str]:
+    """Lines to print; takes about half a minute.
+
+    Raises:
+        BundleError: the model cannot be used.
+    """
+    path = bundle.find(model)
+    classifier = Classifier(bundle.load(path))
+    yield f"machine: {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    yield f"model: {classifier.card.id}, {(path / bundle.MODEL_FILE).stat().st_size / 1000:.0f} kB"
+    clip = speechlike(_CLIP_S)
+    samples = pcm_to_float(clip)
+    spec = next((i.features for i in classifier.card.inputs if i.features), FeatureSpec())
+    yield _quantiles(f"features of {_CLIP_S} s", _timed(lambda: extract(samples, spec)))
+    yield _quantiles(
+        f"features and inference of {_CLIP_S} s", _timed(lambda: classifier.logits(clip))
+    )
+    yield from _end_of_speech_to_publish(classifier)
+    yield _pipeline_speed(classifier)
+    yield _quantiles("cold start of serd classify", _cold_starts(model))
+    yield _daemon_memory(model)
+
+
+def speechlike(seconds: float) -> Pcm:
+    """A voice-like sound, reproducible: harmonics of 150 Hz, syllables, pauses, some noise."""
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 25))
+    syllables = np.maximum(0, np.sin(2 * np.pi * 4 * t))
+    sentences = (t % 4) < 2.5
+    noise = np.random.default_rng(0).normal(0, 0.002, t.size)
+    return (8_000 * (0.5 * voice * syllables * sentences + noise)).astype(np.int16)
+
+
+def _timed(work: Callable[[], object], repeats: int = _REPEATS) -> list[float]:
+    work()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _quantiles(what: str, seconds: list[float]) -> str:
+    median, p99 = 1000 * np.percentile(seconds, [50, 99])
+    return f"{what}: median {median:.2f} ms, p99 {p99:.2f} ms (n = {len(seconds)})"
+
+
+def _utterances(seconds: float) -> Iterator[Utterance]:
+    stream = Stream("bench", SegmentSettings(), live=False)
+    sound = speechlike(seconds)
+    for start in range(0, sound.size, 960):
+        yield from stream.feed(Block(sound[start : start + 960]))
+    yield from stream.flush()
+
+
+def _end_of_speech_to_publish(classifier: Classifier) -> Iterator[str]:
+    """From the moment the utterance is complete until the broker's library has the event."""
+    recogniser = Recogniser("bench", classifier)
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = Outbox(Path(folder) / "outbox.db", 10_000, 3600)
+        settings = MqttSettings(broker="mqtt://127.0.0.1:9")  # nobody answers: the worst case
+        publisher = Publisher(
+            settings, "bench", outbox, {}, ["bench"], on_listening=lambda _name, _on: None
+        )
+        publisher.start()
+        times = []
+        for utterance in _utterances(_LONG_S):
+            began = time.perf_counter()
+            publisher.publish_event(recogniser.recognise(utterance))
+            times.append(time.perf_counter() - began)
+        publisher.stop(0.1)
+        outbox.close()
+    yield _quantiles("end of speech to publish", times)
+
+
+def _pipeline_speed(classifier: Classifier) -> str:
+    recogniser = Recogniser("bench", classifier)
+    rates = []
+    for _ in range(5):
+        began = time.process_time()
+        events = [recogniser.recognise(utterance) for utterance in _utterances(_LONG_S / 5)]
+        rates.append(_LONG_S / 5 / (time.process_time() - began))
+    spread = f"{min(rates):.0f}…{max(rates):.0f}"
+    return (
+        f"whole pipeline: {np.median(rates):.0f} × real time on one core "
+        f"({spread}; {len(events)} utterances)"
+    )
+
+
+def _cold_starts(model: str) -> list[float]:
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.wav"
+        soundfile.write(clip, speechlike(_CLIP_S), SAMPLE_RATE)
+        command = [sys.executable, "-m", "serd.cli", "classify", "--model", model, str(clip)]
+        run = lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: E731
+        return _timed(run, 7)
+
+
+def _daemon_memory(model: str) -> str:
+    """The most that a daemon held while it worked through ten minutes of speech."""
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.wav"
+        soundfile.write(clip, speechlike(_LONG_S), SAMPLE_RATE)
+        command = [sys.executable, "-m", "serd.cli", "run", "--once", "--model", model]
+        command += ["--broker", "none", "--source", f"bench=file:{clip}?speed=max"]
+        done = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, _, used = os.wait4(done.pid, 0)
+        done.returncode = 0
+    return f"peak memory of the daemon: {used.ru_maxrss / 1000:.0f} MB"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,166 @@
+"""A model on disk: a folder with `model.tflite` and the `card.json` that says what it is."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from serd.features import FeatureSpec
+from serd.settings import first_line, reason
+from serd.tflite import Network, TfliteError
+
+MODEL_FILE = "model.tflite"
+CARD_FILE = "card.json"
+
+
+class BundleError(Exception):
+    """A bundle that must not be used; the message says which and why, in one line."""
+
+
+class Input(BaseModel):
+    """What the network wants under one name: exactly one of the three."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    features: FeatureSpec | None = None
+    """Features of one window."""
+    mask_of: str | None = None
+    """1 where that input's frames are real, 0 where they only fill up the window."""
+    baseline: int | None = Field(None, gt=0)
+    """The mean embedding of what this source has said so far, of this size."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Input":
+        if sum(x is not None for x in (self.features, self.mask_of, self.baseline)) != 1:
+            raise ValueError("an input is one of features, mask_of and baseline")
+        return self
+
+
+class Card(BaseModel):
+    """All that is to be known of a model, by programs and people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    version: str
+    labels: tuple[str, ...] = Field(min_length=2)
+    inputs: tuple[Input, ...] = Field(min_length=1)
+    outputs: tuple[str, ...] = ("scores",)
+    """`scores` are logits, one a label."""
+    adaptation: dict[str, float] | None = None
+    quantization: str
+    temperature: float = Field(1.0, gt=0)
+    """Logits are divided by it before the softmax."""
+    uncertain_below: float = Field(0.0, ge=0, le=1)
+    """With less confidence than this the emotion is `uncertain`."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of `model.tflite`."""
+    data: tuple[dict[str, str], ...] = ()
+    licence: str = ""
+    metrics: dict[str, Any] = {}
+    trained_by: dict[str, str] = {}
+
+    @property
+    def id(self) -> str:
+        """Name and version, as events show it."""
+        return f"{self.name}-{self.version}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked card and the network that fits it."""
+
+    card: Card
+    network: Network
+    path: Path
+
+
+def roots() -> list[Path]:
+    """Where models are looked for by name: in the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    return [package / "models", package.parent / "models"]
+
+
+def available() -> list[Path]:
+    """The folders of all models that can be named."""
+    return sorted(card.parent for root in roots() for card in root.glob(f"*/{CARD_FILE}"))
+
+
+def find(model: str) -> Path:
+    """The folder of a model, by its name or by its path.
+
+    Raises:
+        BundleError: there is none.
+    """
+    for root in roots():
+        if (root / model / CARD_FILE).is_file():
+            return root / model
+    if (Path(model) / CARD_FILE).is_file():
+        return Path(model)
+    names = ", ".join(path.name for path in available()) or "none"
+    raise BundleError(f"{model}: no such model (there are: {names}) and no folder with a card.json")
+
+
+def read_card(path: Path) -> Card:
+    """A bundle's card, without its network.
+
+    Raises:
+        BundleError: it is missing, not JSON, or not a card.
+    """
+    try:
+        return Card.model_validate(json.loads((path / CARD_FILE).read_bytes()))
+    except OSError as error:
+        raise BundleError(
+            f"{path}: {CARD_FILE}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    except ValidationError as error:
+        raise BundleError(f"{path}: {CARD_FILE}: {first_line(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: {CARD_FILE}: not JSON ({error})") from error
+
+
+def load(path: Path, num_threads: int = 1) -> Bundle:
+    """Read a bundle and make sure that its parts belong together.
+
+    Raises:
+        BundleError: hash, shapes or labels do not fit, or something cannot be read.
+    """
+    card = read_card(path)
+    file = path / MODEL_FILE
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"{file}: {reason(error)}") from error
+    if digest != card.sha256:
+        raise BundleError(f"{file}: its SHA-256 is not the card's; the file was changed or damaged")
+    try:
+        network = Network(file, num_threads)
+    except TfliteError as error:
+        raise BundleError(str(error)) from error
+    _check_shapes(card, network, path)
+    return Bundle(card, network, path)
+
+
+def _check_shapes(card: Card, network: Network, path: Path) -> None:
+    shapes = network.input_shapes
+    if set(shapes) != {i.name for i in card.inputs}:
+        raise BundleError(f"{path}: the network's inputs are {sorted(shapes)}, not the card's")
+    for wanted in card.inputs:
+        shape = shapes[wanted.name]
+        if wanted.features is not None:
+            static = bool(wanted.features.statistics)
+            fits = shape[-1] == wanted.features.size and len(shape) == (2 if static else 3)
+        elif wanted.mask_of is not None:
+            fits = shape == shapes.get(wanted.mask_of, ())[:2]
+        else:
+            fits = shape == (1, wanted.baseline)
+        if not fits or shape[0] != 1:
+            raise BundleError(f"{path}: input {wanted.name} has the shape {shape}, not the card's")
+    if set(network.output_shapes) != set(card.outputs) or "scores" not in card.outputs:
+        raise BundleError(f"{path}: the network's outputs are not the card's")
+    if network.output_shapes["scores"] != (1, len(card.labels)):
+        raise BundleError(f"{path}: the network does not have one score a label")

@@ -1,0 +1,126 @@
+"""From the samples of one utterance to a probability for each emotion."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serd.audio import Pcm, pcm_to_float
+from serd.bundle import Bundle
+from serd.features import extract
+
+Floats = NDArray[np.float32]
+
+UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a sound was heard as."""
+
+    scores: dict[str, float]
+    """Probability of each label, in the card's order."""
+    emotion: str
+    """The most probable label, or `uncertain`."""
+    best: str
+    """The most probable label."""
+    confidence: float
+    """Its probability."""
+
+
+class Classifier:
+    """Runs a bundle's network on utterances of any length; not thread-safe."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.card = bundle.card
+        self._network = bundle.network
+        shapes = bundle.network.input_shapes
+        windows = [
+            shapes[i.name][1] * i.features.hop_length
+            for i in self.card.inputs
+            if i.features is not None and not i.features.statistics
+        ]
+        self._window_samples = min(windows, default=None)
+
+    def classify(self, samples: Pcm) -> Prediction:
+        """Recognise one utterance, int16 `[n]` at 16 kHz, at least one sample.
+
+        What is longer than the network's window is cut into windows that overlap by half;
+        their probabilities are averaged.
+        """
+        windows = _windows(samples, self._window_samples)
+        return self.combine([(self._probabilities(window), 1.0) for window in windows])
+
+    def combine(self, weighted: Sequence[tuple[Mapping[str, float] | Floats, float]]) -> Prediction:
+        """The weighted mean of several predictions' scores, as one prediction."""
+        weights = np.array([weight for _, weight in weighted])
+        rows = [list(s.values()) if isinstance(s, Mapping) else s for s, _ in weighted]
+        probabilities = np.average(np.array(rows, np.float64), axis=0, weights=weights)
+        best = int(probabilities.argmax())
+        confidence = float(probabilities[best])
+        label = self.card.labels[best]
+        return Prediction(
+            scores=dict(zip(self.card.labels, map(float, probabilities), strict=True)),
+            emotion=label if confidence >= self.card.uncertain_below else UNCERTAIN,
+            best=label,
+            confidence=confidence,
+        )
+
+    def logits(self, samples: Pcm) -> Floats:
+        """The network's scores for at most one window of samples, float32 `[labels]`."""
+        return self._network(self._inputs(pcm_to_float(samples)))["scores"][0]
+
+    def _probabilities(self, samples: Pcm) -> Floats:
+        return softmax(self.logits(samples) / self.card.temperature)
+
+    def _inputs(self, samples: Floats) -> dict[str, Floats]:
+        shapes = self._network.input_shapes
+        features: dict[str, Floats] = {}
+        for wanted in self.card.inputs:
+            if wanted.features is not None:
+                features[wanted.name] = extract(samples, wanted.features)
+        inputs = {name: fill(values, shapes[name][1])[None] for name, values in features.items()}
+        for wanted in self.card.inputs:
+            if wanted.mask_of is not None:
+                real = len(features[wanted.mask_of])
+                inputs[wanted.name] = mask(real, shapes[wanted.name][1])[None]
+        return inputs
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities over the last axis.
+
+    >>> softmax(np.zeros(4, np.float32))
+    array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def fill(frames: Floats, length: int) -> Floats:
+    """Features `[t, size]` in a window `[length, size]`: zeros follow, or the end is cut.
+
+    Statistics `[size]` stay as they are.
+    """
+    if frames.ndim == 1:
+        return frames
+    kept = frames[:length]
+    return np.pad(kept, ((0, length - len(kept)), (0, 0)))
+
+
+def mask(frames: int, length: int) -> Floats:
+    """float32 `[length]`: 1 for each real frame, 0 for the filling.
+
+    >>> mask(2, 4)
+    array([1., 1., 0., 0.], dtype=float32)
+    """
+    return (np.arange(length) < frames).astype(np.float32)
+
+
+def _windows(samples: Pcm, length: int | None) -> list[Pcm]:
+    """Windows that overlap by half; the last one ends with the samples."""
+    if length is None or samples.size <= length:
+        return [samples]
+    starts = [*range(0, samples.size - length, length // 2), samples.size - length]
+    return [samples[start : start + length] for start in starts]

@@ -1,0 +1,272 @@
+"""The command line."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from serd import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Recognises emotions in speech and publishes them over MQTT.",
+)
+config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config", help="Write or check a configuration.")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", "-m", help="A name that `serd models` lists, or a folder.")
+]
+BrokerOption = Annotated[
+    str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
+]
+
+
+class Format(StrEnum):
+    """Of what `serd classify` prints."""
+
+    table = "table"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def main() -> NoReturn:
+    """Run a command; end with 0 all done, 1 some input failed, 2 wrong usage or configuration."""
+    # Heavy libraries stay out of the start; so do their errors until something is raised.
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:  # the last resort of the whole program
+        if debug:
+            raise
+        print(f"serd: {_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _one_line(error: Exception) -> str:
+    """Our own errors say it themselves; others are not expected."""
+    said = " ".join(str(error).split())
+    if type(error).__module__.startswith("serd."):
+        return said
+    return f"unexpected {type(error).__name__}: {said} (with --debug: where)"
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print it and end.")] = False,
+) -> None:
+    if version:
+        print(f"serd {__version__}")
+        raise typer.Exit
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="serd: %(message)s", stream=sys.stderr)
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=SPEC: default, a device, file:PATH[?speed=max] or exec:COMMAND."),
+    ] = None,
+    broker: BrokerOption = None,
+    model: ModelOption = None,
+    once: Annotated[bool, typer.Option("--once", help="End after the last file.")] = False,
+) -> None:
+    """Listen, recognise and publish."""
+    from serd.daemon import Daemon
+    from serd.settings import SettingsError, load
+
+    named = [item.partition("=") for item in source or []]
+    for name, equals, _ in named:
+        if not equals:
+            raise SettingsError(f"--source {name}: not NAME=SPEC")
+    sources = {name: spec for name, _, spec in named} or None
+    mqtt = {"broker": broker} if broker else None
+    settings = load(config, sources=sources, mqtt=mqtt, model=model)
+    with ExitStack() as stack:
+        daemon = Daemon(settings, once=once, on_event=_shown_events(stack))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+        if not daemon.run():
+            raise typer.Exit(1)
+
+
+def _shown_events(stack: ExitStack) -> Callable[..., None]:
+    """A live table in a terminal; in a pipe, as JSON, what no broker takes now."""
+    if sys.stdout.isatty():
+        from serd.terminal import EventTable
+
+        table = stack.enter_context(EventTable("serd: latest utterances (Ctrl+C ends)"))
+        return lambda event, _connected: table.add(event)
+
+    def print_unheard(event: object, connected: bool) -> None:
+        if not connected:
+            print(event.to_json(), flush=True)  # type: ignore[attr-defined]
+
+    return print_unheard
+
+
+@app.command()
+def classify(
+    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    model: ModelOption = None,
+    output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the first file's sound and emotions into this PNG.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
+    config: ConfigOption = None,
+) -> None:
+    """Recognise the emotions in sound files."""
+    from serd import terminal
+    from serd.batch import classify_files
+    from serd.bundle import find, read_card
+    from serd.settings import load
+
+    settings = load(config, model=model)
+    card = read_card(find(settings.model))
+    reports: dict[Format, Callable[[], terminal.Report]] = {
+        Format.jsonl: terminal.JsonReport,
+        Format.csv: lambda: terminal.CsvReport(card.labels),
+        Format.table: lambda: terminal.TextReport(files),
+    }
+    results = classify_files(files, settings, jobs)
+    shown = sys.stderr.isatty() and len(files) > 1
+    report = None
+    failed = 0
+    for path, result in terminal.progress(results, len(files), shown):
+        report = report or reports[output]()
+        if isinstance(result, Exception):
+            failed += 1
+            print(f"serd: {path}: {result}", file=sys.stderr)
+            continue
+        report.print(result)
+        if plot is not None:
+            from serd.plot import draw
+
+            draw(result, plot)
+            plot = None
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch(
+    broker: BrokerOption = None,
+    config: ConfigOption = None,
+    until_offline: Annotated[
+        bool, typer.Option("--until-offline", help="End when a node that was online leaves.")
+    ] = False,
+) -> None:
+    """Print events as they arrive at a subscriber of the broker."""
+    from serd.settings import load
+    from serd.subscriber import Subscriber
+    from serd.terminal import event_line
+
+    mqtt = load(config, mqtt={"broker": broker} if broker else None).mqtt
+    seen = set()
+    for message in Subscriber(mqtt).messages():
+        if not isinstance(message, tuple):
+            print(event_line(message), flush=True)
+            continue
+        node, online = message
+        if online or node in seen:
+            print(f"{node} is {'online' if online else 'offline'}", flush=True)
+        if online:
+            seen.add(node)
+        elif until_offline and node in seen:
+            return
+
+
+@app.command()
+def devices() -> None:
+    """List the microphones."""
+    from serd.capture import devices as found
+
+    for device in found():
+        mark = "*" if device.is_default else " "
+        print(
+            f"{mark} {device.index:3}  {device.channels} ch  {device.sample_rate:6} Hz  {device.name}"
+        )
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this one's card.")] = None,
+) -> None:
+    """List the models, or show one's card."""
+    from serd.bundle import BundleError, available, find, read_card
+
+    if name is not None:
+        print(json.dumps(read_card(find(name)).model_dump(mode="json"), indent=2))
+        return
+    paths = available()
+    if not paths:
+        raise BundleError("no models are installed")
+    for path in paths:
+        card = read_card(path)
+        size_kb = (path / "model.tflite").stat().st_size // 1000
+        print(f"{path.name:<14} {card.version:<8} {size_kb:5} kB  {', '.join(card.labels)}")
+
+
+@config_app.command("init")
+def config_init(
+    path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
+) -> None:
+    """Write a configuration with every key, its default and its meaning."""
+    from serd.settings import SettingsError
+    from serd.template import template
+
+    if path is None:
+        print(template(), end="")
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+
+
+@config_app.command("check")
+def config_check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
+    """Say whether a configuration can be used."""
+    from serd.bundle import find, load
+    from serd.settings import load as load_settings
+
+    settings = load_settings(path)
+    bundle = load(find(settings.model))
+    sources = ", ".join(settings.sources)
+    print(
+        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}. Broker: {settings.mqtt.broker}"
+    )
+
+
+@app.command()
+def bench(model: ModelOption = None) -> None:
+    """Measure speed and memory on this machine."""
+    from serd.bench import measure
+
+    for line in measure(model or "default"):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

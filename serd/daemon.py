@@ -1,0 +1,222 @@
+"""Builds everything that `serd run` needs, wires it, and takes it down again."""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from serd import __version__, bundle, homeassistant
+from serd.broker import EmbeddedBroker
+from serd.classifier import Classifier
+from serd.events import EmotionEvent, compact
+from serd.health import Health, SourceHealth
+from serd.listener import Listener
+from serd.mqtt import Publisher
+from serd.outbox import Outbox
+from serd.pipeline import Recogniser, Utterance
+from serd.settings import Settings
+from serd.state import SmoothedState
+
+_QUEUED = 64
+"""Utterances that may wait for the classifier."""
+_TICK_S = 0.25
+_GOODBYE_S = 0.8
+"""For the broker to take the last words."""
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One process: some sources, one classifier, one broker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        once: bool = False,
+        on_event: Callable[[EmotionEvent, bool], None] = lambda _event, _connected: None,
+    ) -> None:
+        """Load the model and open what is needed to publish.
+
+        Args:
+            settings: the configuration.
+            once: end when all sources have ended; none is opened again.
+            on_event: called with each event, and whether a broker is connected.
+
+        Raises:
+            BundleError, SettingsError, BrokerError, OutboxError: with one line each.
+        """
+        self._settings = settings
+        self._once = once
+        self._on_event = on_event
+        loaded = bundle.load(bundle.find(settings.model))
+        self._card = loaded.card
+        self._recogniser = Recogniser(settings.node, Classifier(loaded))
+        self._health = Health({name: SourceHealth() for name in settings.sources})
+        now = datetime.now(UTC)
+        self._states = {name: SmoothedState(settings.state, now) for name in settings.sources}
+        self._queue: queue.Queue[Utterance | None] = queue.Queue(_QUEUED)
+        self._stopped = threading.Event()
+        self._resources = ExitStack()
+        self._outbox: Outbox | None = None
+        self._publisher: Publisher | None = None
+        self._listeners = {
+            name: Listener(
+                name,
+                spec,
+                settings.segments,
+                self._health.sources[name],
+                again=not once,
+                offer=self._offer,
+                on_status=self._source_status,
+            )
+            for name, spec in settings.sources.items()
+        }
+        if settings.mqtt.broker != "none":
+            self._connect(settings)
+
+    def run(self) -> bool:
+        """Work until `stop`, or with `once` until all is done; tell whether all went well."""
+        worker = threading.Thread(target=self._recognise_all, name="recogniser", daemon=True)
+        worker.start()
+        if self._publisher is not None:
+            self._publisher.start()
+        for listener in self._listeners.values():
+            listener.start()
+        try:
+            self._watch()
+        finally:
+            self._take_down(worker)
+        return not any(listener.failure for listener in self._listeners.values())
+
+    def stop(self) -> None:
+        """Make `run` return soon; also from a signal handler."""
+        self._stopped.set()
+
+    def _connect(self, settings: Settings) -> None:
+        mqtt = settings.mqtt
+        if mqtt.broker == "embedded":
+            broker = EmbeddedBroker(mqtt.embedded_port)
+            self._resources.callback(broker.close)
+            mqtt = mqtt.model_copy(update={"broker": f"mqtt://127.0.0.1:{broker.port}"})
+        path = settings.outbox.path or state_dir(settings) / "outbox.db"
+        self._outbox = Outbox(path, settings.outbox.max_events, settings.outbox.max_age_h * 3600)
+        self._resources.callback(self._outbox.close)
+        labels = self._card.labels
+        found = [
+            homeassistant.discovery(
+                settings.homeassistant.prefix,
+                mqtt.topic_prefix,
+                settings.node,
+                name,
+                labels,
+                __version__,
+            )
+            for name in settings.sources
+        ]
+        self._publisher = Publisher(
+            mqtt,
+            settings.node,
+            self._outbox,
+            {
+                "version": __version__,
+                "model": {"name": self._card.id, "sha256": self._card.sha256},
+                "labels": labels,
+                "sources": list(settings.sources),
+            },
+            list(settings.sources),
+            on_listening=self._set_listening,
+            discovery=dict(found) if settings.homeassistant.discovery else {},
+        )
+        for name, state in self._states.items():
+            self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
+
+    def _watch(self) -> None:
+        """Keep the time-driven things going."""
+        next_health = time.monotonic() + self._settings.health.interval_s
+        while not self._stopped.wait(_TICK_S):
+            if self._publisher is not None:
+                for name, state in self._states.items():
+                    self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
+                if time.monotonic() >= next_health:
+                    next_health += self._settings.health.interval_s
+                    self._publisher.publish_health(compact(self._report()))
+            if self._once and all(listener.done for listener in self._listeners.values()):
+                self._queue.join()
+                self._wait_until_published()
+                return
+
+    def _wait_until_published(self) -> None:
+        if self._publisher is not None:
+            while not self._stopped.is_set() and not self._publisher.drained(_TICK_S):
+                pass
+
+    def _take_down(self, worker: threading.Thread) -> None:
+        for listener in self._listeners.values():
+            listener.stop()
+        for listener in self._listeners.values():
+            listener.join(0.5)
+        self._queue.put(None)
+        worker.join(1)
+        if self._publisher is not None:
+            self._publisher.stop(_GOODBYE_S)
+        self._resources.close()
+
+    def _offer(self, utterance: Utterance, live: bool) -> bool:
+        """Queue an utterance; a file waits for room, a microphone cannot."""
+        while True:
+            try:
+                self._queue.put(utterance, timeout=0 if live else _TICK_S)
+            except queue.Full:
+                if live or self._stopped.is_set():
+                    return False
+            else:
+                return True
+
+    def _recognise_all(self) -> None:
+        while (utterance := self._queue.get()) is not None:
+            try:
+                self._handle(utterance)
+            except Exception:  # noqa: BLE001 - one bad utterance must not end the service
+                _log.exception("source %s: an utterance was lost", utterance.source)
+            finally:
+                self._queue.task_done()
+
+    def _handle(self, utterance: Utterance) -> None:
+        event = self._recogniser.recognise(utterance)
+        publisher = self._publisher
+        if publisher is not None:
+            publisher.publish_event(event)
+            state = self._states[event.source].feed(event.end, event.scores)
+            publisher.set_state(event.source, state.to_json())
+        self._health.published((time.monotonic() - utterance.ready) * 1000)
+        self._on_event(event, publisher is not None and publisher.connected)
+
+    def _source_status(self, name: str, online: bool) -> None:
+        if self._publisher is not None:
+            self._publisher.set_source_status(name, online)
+
+    def _set_listening(self, name: str, on: bool) -> None:
+        _log.info("source %s: listening %s", name, "on" if on else "off")
+        self._listeners[name].listening = on
+
+    def _report(self) -> dict[str, object]:
+        outbox = self._outbox
+        return self._health.report(
+            len(outbox) if outbox is not None else 0, outbox.dropped if outbox is not None else 0
+        )
+
+
+def state_dir(settings: Settings) -> Path:
+    """Where to keep what must survive a restart."""
+    if settings.state_dir is not None:
+        return settings.state_dir
+    if own := os.environ.get("STATE_DIRECTORY"):
+        return Path(own)
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "serd"

@@ -1,0 +1,67 @@
+"""How the daemon is: counters, latencies, memory; as a JSON object for MQTT."""
+
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_LATENCIES = 1_000
+
+
+@dataclass
+class SourceHealth:
+    """The accounts of one source since the start; samples at 16 kHz."""
+
+    online: bool = False
+    opened: int = 0
+    """How often it was opened; more than 1 means that it came back."""
+    samples: int = 0
+    """Received."""
+    samples_muted: int = 0
+    """Received while it was not to listen."""
+    gaps: int = 0
+    samples_lost: int = 0
+    """Never received: overflows."""
+    utterances: int = 0
+    dropped: int = 0
+    """Utterances that found the queue full."""
+
+
+@dataclass
+class Health:
+    """All accounts; the listeners write their own sources', one thread the rest."""
+
+    sources: dict[str, SourceHealth]
+    _started: float = field(default_factory=time.monotonic)
+    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def published(self, latency_ms: float) -> None:
+        """An event was handed over this long after the end of its utterance was certain, ms."""
+        with self._lock:
+            self._latencies.append(latency_ms)
+
+    def report(self, outbox_depth: int, outbox_dropped: int) -> dict[str, Any]:
+        """What is published; latencies over the last 1,000 events."""
+        with self._lock:
+            latencies = list(self._latencies)
+        median, p99 = np.percentile(latencies, [50, 99]).round(1) if latencies else (None, None)
+        return {
+            "schema": 1,
+            "uptime_s": round(time.monotonic() - self._started),
+            "latency_ms": {"median": median, "p99": p99},
+            "outbox": {"depth": outbox_depth, "dropped": outbox_dropped},
+            "memory_mb": round(resident_mb(), 1),
+            "sources": {name: asdict(source) for name, source in self.sources.items()},
+        }
+
+
+def resident_mb(pid: int | str = "self") -> float:
+    """Memory that a process holds now, MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

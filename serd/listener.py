@@ -1,0 +1,131 @@
+"""Listens to one source in a thread of its own, and opens it again when it is lost."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from serd.capture import Source, SourceError, open_source
+from serd.health import SourceHealth
+from serd.pipeline import Stream, Utterance
+from serd.settings import SegmentSettings
+
+_RETRY_S = (1.0, 30.0)
+"""The first and the longest pause before a live source is opened again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Listener:
+    """From a source's name to a stream of utterances."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: str,
+        settings: SegmentSettings,
+        health: SourceHealth,
+        *,
+        again: bool,
+        offer: Callable[[Utterance, bool], bool],
+        on_status: Callable[[str, bool], None],
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            name: of the source.
+            spec: what to open.
+            settings: how to cut.
+            health: where to keep accounts.
+            again: open a live source again when it is lost.
+            offer: takes an utterance and whether its source is live (and must not be
+                kept waiting); tells whether there was room for it.
+            on_status: told when the source comes and goes.
+        """
+        self.name = name
+        self.listening = True
+        """Whether what it hears may be used."""
+        self.failure: str | None = None
+        """Why it ended, unless it was the end of its file."""
+        self._spec = spec
+        self._settings = settings
+        self._health = health
+        self._again = again
+        self._offer = offer
+        self._on_status = on_status
+        self._stopped = threading.Event()
+        self._source: Source | None = None
+        self._thread = threading.Thread(target=self._run, name=f"listener-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """It has ended for good."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it, from any thread; `join` waits for that."""
+        self._stopped.set()
+        if self._source is not None:
+            self._source.close()
+
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        pause_s = _RETRY_S[0]
+        while not self._stopped.is_set():
+            heard = self._health.samples
+            self._listen_once()
+            if not self._again or (self._source is not None and not self._source.live):
+                return
+            pause_s = _RETRY_S[0] if self._health.samples > heard else pause_s
+            self._stopped.wait(pause_s)
+            pause_s = min(2 * pause_s, _RETRY_S[1])
+
+    def _listen_once(self) -> None:
+        failure = None
+        try:
+            self._source = open_source(self._spec)
+            if self._stopped.is_set():
+                return
+            self._hear(self._source)
+        except SourceError as error:
+            failure = str(error)
+        finally:
+            self._set_online(False)
+        if failure is not None and failure != self.failure:
+            _log.error("source %s: %s", self.name, failure)  # once, not for each try
+        self.failure = failure
+
+    def _hear(self, source: Source) -> None:
+        stream = Stream(self.name, self._settings, source.live)
+        try:
+            for block in source.blocks():
+                self._set_online(True)
+                self._health.samples += block.samples.size
+                self._health.samples_lost += block.lost
+                self._health.gaps += block.lost > 0
+                if self.listening:
+                    self._pass_on(stream.feed(block), source.live)
+                else:
+                    self._health.samples_muted += block.samples.size
+                    self._pass_on(stream.skip(block), source.live)
+        finally:
+            self._pass_on(stream.flush(), source.live)
+
+    def _pass_on(self, utterances: Iterable[Utterance], live: bool) -> None:
+        for utterance in utterances:
+            self._health.utterances += 1
+            if not self._offer(utterance, live):
+                self._health.dropped += 1
+
+    def _set_online(self, online: bool) -> None:
+        if online != self._health.online:
+            self._health.online = online
+            self._health.opened += online
+            if online:
+                self.failure = None
+            _log.info("source %s: %s", self.name, "online" if online else "offline")
+            self._on_status(self.name, online)

@@ -1,0 +1,207 @@
+"""Events that wait for the broker, in a database that outlives the process and the power."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    topic TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    put_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_put_at ON events (put_at);
+"""
+
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class OutboxError(Exception):
+    """The database cannot be opened, read or written; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An event that is not acknowledged yet."""
+
+    seq: int
+    """Its place in the order; later events have larger ones."""
+    id: str
+    topic: str
+    payload: str
+
+
+class Outbox:
+    """Keeps events, in order, until they are deleted; any thread may use it.
+
+    When there are too many or they are too old, the oldest are dropped and counted.
+    """
+
+    def __init__(
+        self,
+        path: Path | str | None,
+        max_events: int,
+        max_age_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open or make the database.
+
+        Args:
+            path: its file, the folder is made; None or `:memory:` keeps it in memory. A
+                file that is no sound database is moved aside, to `….corrupt`.
+            max_events: at least 1.
+            max_age_s: of an event, s.
+            clock: the time, s; it decides only about age.
+
+        Raises:
+            OutboxError: it cannot be opened, or another process has it open.
+        """
+        self._path = None if path in (None, ":memory:") else Path(str(path))
+        self._max_events = max_events
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.dropped = 0
+        """Events that were dropped as too many or too old, since it was opened."""
+        self.found_corrupt = False
+        """The file was unusable and was moved aside when it was opened."""
+        with self._failing_plainly():
+            if self._path:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._connection = self._connect()
+            except sqlite3.DatabaseError as error:
+                if self._path is None or not _is_corrupt(error):
+                    raise
+                self._move_aside(self._path, error)
+                self._connection = self._connect()
+            (self._count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
+            self._prune()
+
+    def put(self, event_id: str, topic: str, payload: str) -> None:
+        """Keep an event; when this returns, a power cut does not lose it.
+
+        Args:
+            event_id: an event with the same id, if there is one, is kept instead.
+            topic: where to publish it.
+            payload: what to publish.
+
+        Raises:
+            OutboxError: the disk is full, read-only or broken.
+        """
+        with self._lock, self._failing_plainly():
+            # FULL, not NORMAL: small boxes are unplugged rather than shut down, and an
+            # utterance takes seconds, so one fsync for each costs nothing that matters.
+            self._connection.execute("PRAGMA synchronous=FULL")
+            cursor = self._connection.execute(
+                "INSERT OR IGNORE INTO events (id, topic, payload, put_at) VALUES (?, ?, ?, ?)",
+                (event_id, topic, payload, self._clock()),
+            )
+            self._count += cursor.rowcount
+            self._prune()
+
+    def waiting(self, limit: int, after: int = 0) -> list[Waiting]:
+        """The oldest events.
+
+        Args:
+            limit: at most so many.
+            after: only those whose `seq` is larger.
+
+        Raises:
+            OutboxError: the database cannot be read.
+        """
+        with self._lock, self._failing_plainly():
+            self._prune()
+            rows = self._connection.execute(
+                "SELECT seq, id, topic, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        return [Waiting(*row) for row in rows]
+
+    def delete(self, event_id: str) -> None:
+        """Forget an event that has arrived; one that is not there is no error.
+
+        Raises:
+            OutboxError: the database cannot be written.
+        """
+        with self._lock, self._failing_plainly():
+            # A deletion lost in a power cut only delivers an event twice: no fsync for it.
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            cursor = self._connection.execute("DELETE FROM events WHERE id = ?", (event_id,))
+            self._count -= cursor.rowcount
+
+    def __len__(self) -> int:
+        return self._count
+
+    def close(self) -> None:
+        """Close the database; what waits in a file stays."""
+        with self._lock:
+            self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path or ":memory:", isolation_level=None, check_same_thread=False, timeout=2
+        )
+        try:
+            # Two daemons on one outbox would publish everything twice.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode=WAL")
+            _check(connection)
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _move_aside(self, path: Path, error: sqlite3.DatabaseError) -> None:
+        aside = path.with_name(path.name + ".corrupt")
+        path.replace(aside)
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        self.found_corrupt = True
+        _log.warning("outbox %s is corrupt (%s): moved to %s", path, error, aside.name)
+
+    def _prune(self) -> None:
+        too_old = self._connection.execute(
+            "DELETE FROM events WHERE put_at < ?", (self._clock() - self._max_age_s,)
+        ).rowcount
+        self._count -= too_old
+        too_many = 0
+        if self._count > self._max_events:
+            too_many = self._connection.execute(
+                "DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?)",
+                (self._count - self._max_events,),
+            ).rowcount
+            self._count -= too_many
+        self.dropped += too_old + too_many
+
+    @contextmanager
+    def _failing_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            where = self._path or "in memory"
+            raise OutboxError(f"outbox {where}: {(reason or str(error)).lower()}") from error
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        error = sqlite3.DatabaseError(str(verdict).splitlines()[0])
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    # The low byte is the kind of error, the others say more about it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT

@@ -1,0 +1,49 @@
+"""Hears what serd publishes, from any machine: `serd watch`."""
+
+import queue
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from serd.events import EmotionEvent
+from serd.settings import MqttSettings
+from serd.topics import Topics
+
+
+class Subscriber:
+    """Receives the events and states of nodes from a broker, coming back when it is lost."""
+
+    def __init__(self, settings: MqttSettings) -> None:
+        """Prepare; nothing is sent before `messages`."""
+        url = urlsplit(settings.broker)
+        self._host, self._port = url.hostname or "localhost", url.port or 1883
+        self._topics = Topics(settings.topic_prefix, "+")
+        self._received: queue.SimpleQueue[EmotionEvent | tuple[str, bool]] = queue.SimpleQueue()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.reconnect_delay_set(1, 8)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(self._topics.event("+"), 1), (self._topics.status, 1)]
+        )
+        self._client.on_message = self._on_message
+
+    def messages(self) -> Iterator[EmotionEvent | tuple[str, bool]]:
+        """Events, and (node, online) when a node comes or goes; for ever."""
+        self._client.connect_async(self._host, self._port)
+        self._client.loop_start()
+        try:
+            while True:
+                yield self._received.get()
+        finally:
+            self._client.loop_stop()
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        levels = message.topic.split("/")
+        if levels[-1] == "status":
+            self._received.put((levels[-2], message.payload == b"online"))
+            return
+        try:
+            self._received.put(EmotionEvent.from_json(bytes(message.payload)))
+        except ValueError:
+            return  # another schema, or somebody else's

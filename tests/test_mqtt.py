@@ -1,0 +1,386 @@
+import json
+import logging
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from serd.broker import BrokerError, EmbeddedBroker
+from serd.events import EmotionEvent
+from serd.mqtt import Publisher
+from serd.outbox import Outbox
+from serd.settings import MqttSettings, SettingsError
+
+from .mosquitto import Mosquitto, Watcher, eventually, free_port, mosquitto, retained, watcher
+
+__all__ = ["mosquitto", "watcher"]  # fixtures
+
+START = datetime(2026, 1, 1, 10, tzinfo=UTC)
+EVENTS = "serd/pi/mic/event"
+
+
+def event(number: int = 0) -> EmotionEvent:
+    return EmotionEvent(
+        node="pi",
+        source="mic",
+        event_type="angry",
+        confidence=0.8,
+        scores={"angry": 0.8, "sad": 0.2},
+        start=START + timedelta(seconds=number),
+        end=START + timedelta(seconds=number + 1),
+        duration_ms=number,
+        dbfs=-20,
+        snr_db=None,
+        truncated=False,
+        denoised=False,
+        model="m-1",
+        latency_ms=1,
+    )
+
+
+Make = Callable[..., Publisher]
+
+
+@pytest.fixture
+def publisher() -> Iterator[Make]:
+    made: list[Publisher] = []
+
+    def make(url: str, outbox: Outbox | None = None, **more) -> Publisher:
+        names = ("username", "password_file")
+        settings = MqttSettings(broker=url, **{k: more.pop(k) for k in names if k in more})
+        if outbox is None:
+            outbox = Outbox(None, 1000, 1e9)
+        more.setdefault("on_listening", lambda _name, _on: None)
+        one = Publisher(settings, "pi", outbox, {"version": "1"}, ["mic"], **more)
+        made.append(one)
+        one.start()
+        return one
+
+    yield make
+    for one in made:
+        one.stop(1)
+
+
+def read(payloads: list[str]) -> list[EmotionEvent]:
+    return [EmotionEvent.from_json(payload) for payload in payloads]
+
+
+def read_ids(watcher: Watcher) -> list[str]:
+    return [said.id for said in read(watcher.payloads(EVENTS))]
+
+
+def test_an_event_arrives_as_it_was_given(mosquitto, watcher, publisher):
+    outbox = Outbox(None, 1000, 1e9)
+    one = publisher(mosquitto.url, outbox)
+    eventually(lambda: one.connected)
+    given = event()
+    one.publish_event(given)
+    assert one.drained(30)
+    eventually(lambda: watcher.last(EVENTS))
+    assert read(watcher.payloads(EVENTS)) == [given]
+    assert not any(message.retain for message in watcher.seen if message.topic == EVENTS)
+    assert len(outbox) == 0
+
+
+def test_what_a_newcomer_is_told(mosquitto, publisher):
+    topic, payload = "homeassistant/device/serd_pi_mic/config", {"o": {"name": "serd"}}
+    one = publisher(mosquitto.url, discovery={topic: payload})
+    one.set_source_status("mic", True)
+    one.set_state("mic", '{"emotion":"idle"}')
+    eventually(lambda: one.connected)
+    one.publish_health('{"depth":0}')
+    assert one.drained(30)
+    told = retained(mosquitto.port)
+    assert told == {
+        "serd/pi/status": "online",
+        "serd/pi/info": '{"version":"1"}',
+        "serd/pi/mic/status": "online",
+        "serd/pi/mic/listening": "ON",
+        "serd/pi/mic/state": '{"emotion":"idle"}',
+        topic: json.dumps(payload, separators=(",", ":")),
+    }
+
+
+def test_a_killed_broker_loses_nothing(tmp_path, publisher):
+    broker = Mosquitto(tmp_path, persistent=True)
+    watcher = Watcher(broker.port, remembered_as="watcher")
+    try:
+        one = publisher(broker.url)
+        eventually(lambda: one.connected)
+        one.publish_event(event(0))
+        assert one.drained(30)
+        eventually(lambda: watcher.last(EVENTS))
+        broker.kill()
+        for number in range(1, 51):  # the first may be on its way before the loss is noticed
+            one.publish_event(event(number))
+        assert not one.drained(0.1)
+        broker.start()
+        assert one.drained(60)
+        eventually(lambda: len(set(read_ids(watcher))) >= 51)
+        # A killed broker, too, may deliver again what it had delivered.
+        unique: dict[str, EmotionEvent] = {}
+        for said in read(watcher.payloads(EVENTS)):
+            unique.setdefault(said.id, said)
+        first, *late = unique.values()
+        assert not first.queued
+        assert [said.duration_ms for said in late] == list(range(1, 51))
+        assert all(said.queued for said in late)
+    finally:
+        watcher.close()
+        broker.kill()
+
+
+def test_a_forgetful_broker_is_told_everything_again(mosquitto, publisher, caplog):
+    caplog.set_level(logging.INFO)
+    one = publisher(mosquitto.url)
+    one.set_source_status("mic", True)
+    one.set_state("mic", '{"emotion":"sad"}')
+    eventually(lambda: one.connected)
+    assert one.drained(30)
+    told = retained(mosquitto.port)
+    assert told["serd/pi/mic/state"] == '{"emotion":"sad"}'
+    mosquitto.kill()
+    eventually(lambda: not one.connected)
+    mosquitto.start()
+    eventually(lambda: one.connected)
+    assert one.drained(30)
+    assert retained(mosquitto.port) == told
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == len(set(warnings))  # each cause is told once
+
+
+def test_events_of_a_killed_process_go_out_later(mosquitto, watcher, publisher, tmp_path):
+    path = tmp_path / "outbox.db"
+    program = f"""
+import os, signal
+from tests.test_mqtt import event
+from serd.outbox import Outbox
+outbox = Outbox({str(path)!r}, 1000, 1e9)
+for number in range(30):
+    one = event(number)
+    outbox.put(one.id, {EVENTS!r}, one.to_json())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    root = Path(__file__).parents[1]
+    killed = subprocess.run([sys.executable, "-c", program], cwd=root, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    one = publisher(mosquitto.url, Outbox(path, 1000, 1e9))
+    assert one.drained(30)
+    eventually(lambda: len(watcher.payloads(EVENTS)) >= 30)
+    arrived = read(watcher.payloads(EVENTS))
+    assert [said.duration_ms for said in arrived] == list(range(30))
+    assert all(said.queued for said in arrived)
+
+
+def test_the_last_will_of_a_killed_process(mosquitto, watcher):
+    program = f"""
+import time
+from serd.mqtt import Publisher
+from serd.outbox import Outbox
+from serd.settings import MqttSettings
+one = Publisher(MqttSettings(broker={mosquitto.url!r}), "pi", Outbox(None, 10, 1e9), {{}}, ["mic"],
+    on_listening=lambda name, on: None)
+one.start()
+time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1])
+    try:
+        eventually(lambda: watcher.last("serd/pi/status") == "online")
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: watcher.last("serd/pi/status") == "offline", "the last will")
+
+
+def test_a_clean_stop_says_offline(mosquitto, watcher, publisher):
+    one = publisher(mosquitto.url)
+    one.set_source_status("mic", True)
+    eventually(lambda: watcher.last("serd/pi/mic/status") == "online")
+    one.stop(10)
+    assert not one.connected
+    told = retained(mosquitto.port)
+    assert told["serd/pi/status"] == told["serd/pi/mic/status"] == "offline"
+    # Said once: by us, and not again as a last will.
+    time.sleep(0.2)
+    assert watcher.payloads("serd/pi/status") == ["online", "offline"]
+
+
+def test_listening_commands(mosquitto, watcher, publisher, caplog):
+    obeyed: list[tuple[str, bool]] = []
+    publisher(mosquitto.url, on_listening=lambda name, on: obeyed.append((name, on)))
+    eventually(lambda: watcher.last("serd/pi/mic/listening") == "ON")
+    say = watcher.client.publish
+    garbage = [b"", b"on", b"ON ", b"1", b"\xff\xfe", b"ON\n", b'{"a":1}', b"O" * 3_000_000]
+    for payload in garbage:
+        say("serd/pi/mic/listening/set", payload, qos=1)
+    say("serd/pi/nobody/listening/set", b"OFF", qos=1)
+    say("serd/pi/mic/listening/set", b"OFF", qos=1)
+    eventually(lambda: watcher.last("serd/pi/mic/listening") == "OFF")
+    assert obeyed == [("mic", False)]
+    say("serd/pi/mic/listening/set", b"ON", qos=1)
+    eventually(lambda: watcher.last("serd/pi/mic/listening") == "ON")
+    assert obeyed == [("mic", False), ("mic", True)]
+    ignored = [record for record in caplog.records if "ignored" in record.message]
+    assert len(ignored) == len(garbage) + 1
+    assert max(len(record.message) for record in ignored) < 250
+
+
+def test_a_retained_command_is_not_obeyed(mosquitto, watcher, publisher, caplog):
+    watcher.client.publish("serd/pi/mic/listening/set", b"OFF", qos=1, retain=True)
+    eventually(lambda: watcher.last("serd/pi/mic/listening/set"))
+    obeyed: list[bool] = []
+    publisher(mosquitto.url, on_listening=lambda _name, on: obeyed.append(on))
+    eventually(lambda: any("ignored" in record.message for record in caplog.records))
+    eventually(lambda: watcher.last("serd/pi/mic/listening") == "ON")
+    assert obeyed == []
+
+
+def test_a_failing_switch_harms_nothing_else(mosquitto, watcher, publisher):
+    def fail(_name: str, _on: bool) -> None:
+        raise RuntimeError("no such microphone")
+
+    one = publisher(mosquitto.url, on_listening=fail)
+    eventually(lambda: one.connected)
+    watcher.client.publish("serd/pi/mic/listening/set", b"OFF", qos=1)
+    eventually(lambda: watcher.last("serd/pi/mic/listening/set"))
+    one.publish_event(event())
+    assert one.drained(30)
+    assert watcher.last("serd/pi/mic/listening") == "ON"
+
+
+def test_passwords(tmp_path, publisher, caplog):
+    broker = Mosquitto(tmp_path, {"ann": "right"})
+    try:
+        password = tmp_path / "password"
+        password.write_text("wrong\n")
+        told: list[tuple[bool, str]] = []
+        publisher(
+            broker.url,
+            username="ann",
+            password_file=password,
+            on_connection=lambda on, why: told.append((on, why)),
+        )
+        eventually(lambda: told)
+        assert not told[0][0]
+        assert "password" in told[0][1]
+        assert "password" in caplog.text
+        time.sleep(2.5)  # two more tries
+        assert len(told) == 1
+        password.write_text("right\nsecond line\n")
+        one = publisher(broker.url, username="ann", password_file=password)
+        eventually(lambda: one.connected)
+    finally:
+        broker.kill()
+
+
+def test_a_password_file_that_is_missing(tmp_path, publisher):
+    with pytest.raises(SettingsError, match=r"password_file: .*no such file"):
+        publisher("mqtt://localhost", username="ann", password_file=tmp_path / "none")
+
+
+def test_an_absent_broker_is_told_once(publisher, caplog):
+    outbox = Outbox(None, 1000, 1e9)
+    port = free_port()
+    one = publisher(f"mqtt://127.0.0.1:{port}", outbox)
+    for number in range(5):
+        one.publish_event(event(number))
+    time.sleep(3.5)  # two more tries
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"MQTT broker 127.0.0.1:{port} unreachable: connection refused; retrying"]
+    assert len(outbox) == 5
+
+
+class DeafBroker:
+    """Lets everybody in and never acknowledges anything."""
+
+    def __init__(self) -> None:
+        self.unacknowledged = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"mqtt://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        with connection, connection.makefile("rb") as stream:
+            while head := stream.read(1):
+                length = shift = 0
+                more = 0x80
+                while more & 0x80:
+                    (more,) = stream.read(1)
+                    length |= (more & 0x7F) << shift
+                    shift += 7
+                body = stream.read(length)
+                kind, qos = head[0] >> 4, head[0] >> 1 & 3
+                if kind == 1:
+                    connection.sendall(b"\x20\x02\x00\x00")
+                elif kind == 8:
+                    connection.sendall(struct.pack("!BB2sB", 0x90, 3, body[:2], 1))
+                elif kind == 3 and qos:
+                    self.unacknowledged += 1
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def test_a_broker_that_never_acknowledges(publisher):
+    broker = DeafBroker()
+    outbox = Outbox(None, 1000, 1e9)
+    one = publisher(broker.url, outbox)
+    eventually(lambda: one.connected)
+    # Were anything here to wait for the broker, it would wait for ever.
+    for number in range(200):
+        one.publish_event(event(number))
+        one.set_state("mic", f'{{"number":{number}}}')
+    assert not one.drained(1)
+    assert len(outbox) == 200
+    assert 0 < broker.unacknowledged <= 20
+    assert len(one._client._out_messages) < 30
+    one.stop(0.5)
+    broker.close()
+
+
+def test_without_an_outbox_events_go_out_live(mosquitto, watcher, publisher, caplog):
+    outbox = Outbox(None, 1000, 1e9)
+    one = publisher(mosquitto.url, outbox)
+    eventually(lambda: one.connected)
+    outbox._connection.execute("PRAGMA query_only=1")
+    for number in range(3):
+        one.publish_event(event(number))
+    assert one.drained(30)
+    eventually(lambda: len(watcher.payloads(EVENTS)) == 3)
+    assert not any(said.queued for said in read(watcher.payloads(EVENTS)))
+    assert one.lost == 0
+    assert sum("readonly" in record.message for record in caplog.records) == 1
+
+
+def test_the_embedded_broker(publisher, capfd):
+    pytest.importorskip("amqtt", reason="the embedded broker is not installed")
+    with EmbeddedBroker(0) as broker:
+        watcher = Watcher(broker.port)
+        one = publisher(f"mqtt://127.0.0.1:{broker.port}")
+        eventually(lambda: one.connected)
+        for number in range(100):
+            one.publish_event(event(number))
+        assert one.drained(30)
+        eventually(lambda: len(watcher.payloads(EVENTS)) >= 100)
+        arrived = [said.duration_ms for said in read(watcher.payloads(EVENTS))]
+        assert arrived == list(range(100))
+        assert retained(broker.port)["serd/pi/status"] == "online"
+        with pytest.raises(BrokerError, match="in use"):
+            EmbeddedBroker(broker.port)
+        one._cut()  # as if the process had died
+        eventually(lambda: "offline" in watcher.payloads("serd/pi/status"), "the last will")
+        one.stop(5)
+        assert retained(broker.port)["serd/pi/status"] == "offline"
+        watcher.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", broker.port)) != 0
+    assert capfd.readouterr() == ("", "")

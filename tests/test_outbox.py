@@ -1,0 +1,189 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from serd.outbox import Outbox, OutboxError
+
+DAY_S = 86_400.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1e9
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def fill(outbox: Outbox, count: int, first: int = 0) -> None:
+    for number in range(first, first + count):
+        outbox.put(f"id{number}", "topic", f"payload{number}")
+
+
+def ids(outbox: Outbox) -> list[str]:
+    return [event.id for event in outbox.waiting(10_000)]
+
+
+@pytest.mark.parametrize("path", [None, ":memory:", "outbox.db"])
+def test_in_order_until_deleted(path, tmp_path):
+    outbox = Outbox(tmp_path / path if path == "outbox.db" else path, 100, DAY_S)
+    fill(outbox, 5)
+    first = outbox.waiting(2)
+    assert [(event.id, event.payload) for event in first] == [
+        ("id0", "payload0"),
+        ("id1", "payload1"),
+    ]
+    assert [event.id for event in outbox.waiting(9, after=first[-1].seq)] == ["id2", "id3", "id4"]
+    outbox.delete("id1")
+    outbox.delete("id1")
+    outbox.delete("never there")
+    assert ids(outbox) == ["id0", "id2", "id3", "id4"]
+    assert len(outbox) == 4
+    assert outbox.dropped == 0
+
+
+def test_the_same_event_twice_is_one():
+    outbox = Outbox(None, 100, DAY_S)
+    fill(outbox, 2)
+    outbox.put("id0", "topic", "other")
+    assert [event.payload for event in outbox.waiting(9)] == ["payload0", "payload1"]
+    assert len(outbox) == 2
+
+
+def test_places_are_never_given_twice(tmp_path):
+    outbox = Outbox(tmp_path / "outbox.db", 100, DAY_S)
+    fill(outbox, 1)
+    (old,) = outbox.waiting(9)
+    outbox.delete("id0")
+    fill(outbox, 1, first=1)
+    (new,) = outbox.waiting(9)
+    assert new.seq > old.seq
+
+
+def test_too_many_drops_the_oldest():
+    outbox = Outbox(None, 3, DAY_S)
+    fill(outbox, 5)
+    assert ids(outbox) == ["id2", "id3", "id4"]
+    assert (len(outbox), outbox.dropped) == (3, 2)
+
+
+def test_too_old_is_dropped():
+    clock = Clock()
+    outbox = Outbox(None, 100, DAY_S, clock)
+    fill(outbox, 2)
+    clock.now_s += DAY_S / 2
+    fill(outbox, 1, first=2)
+    clock.now_s += DAY_S / 2 + 1
+    assert ids(outbox) == ["id2"]
+    assert (len(outbox), outbox.dropped) == (1, 2)
+
+
+def test_bounds_hold_for_what_an_earlier_run_left(tmp_path):
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, 100, DAY_S)
+    fill(outbox, 10)
+    outbox.close()
+    outbox = Outbox(path, 4, DAY_S)
+    assert ids(outbox) == ["id6", "id7", "id8", "id9"]
+    assert outbox.dropped == 6
+
+
+def test_survives_sigkill(tmp_path):
+    path = tmp_path / "deep" / "er" / "outbox.db"
+    program = (
+        "import os, signal\n"
+        "from serd.outbox import Outbox\n"
+        f"outbox = Outbox({str(path)!r}, 100, 86400)\n"
+        "for number in range(20): outbox.put(f'id{number}', 'topic', 'payload')\n"
+        "outbox.delete('id3')\n"
+        f"os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+    )
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode < 0
+    outbox = Outbox(path, 100, DAY_S)
+    assert ids(outbox) == [f"id{number}" for number in range(20) if number != 3]
+    assert not outbox.found_corrupt
+
+
+def spoil_all(path: Path) -> None:
+    path.write_bytes(b"this is no database, but long enough to look at " * 100)
+
+
+def spoil_pages(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [spoil_all, spoil_pages])
+def test_a_corrupt_file_is_moved_aside(spoil, tmp_path, caplog):
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, 10_000, DAY_S)
+    fill(outbox, 300)
+    outbox.close()
+    spoil(path)
+    spoiled = path.read_bytes()
+    outbox = Outbox(path, 10_000, DAY_S)
+    assert outbox.found_corrupt
+    assert len(outbox) == 0
+    assert (tmp_path / "outbox.db.corrupt").read_bytes() == spoiled
+    assert "corrupt" in caplog.text
+    fill(outbox, 2)
+    outbox.close()
+    assert ids(Outbox(path, 10_000, DAY_S)) == ["id0", "id1"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"), [("max_page_count=1", "full"), ("query_only=1", "readonly")]
+)
+def test_a_disk_that_takes_nothing(setting, reason, tmp_path):
+    outbox = Outbox(tmp_path / "outbox.db", 10_000, DAY_S)
+    fill(outbox, 3)
+    outbox._connection.execute(f"PRAGMA {setting}")
+    with pytest.raises(OutboxError, match=reason):
+        outbox.put("big", "topic", "x" * 500_000)
+    outbox._connection.execute("PRAGMA max_page_count=100000")
+    outbox._connection.execute("PRAGMA query_only=0")
+    outbox.put("afterwards", "topic", "payload")
+    assert ids(outbox) == ["id0", "id1", "id2", "afterwards"]
+    assert len(outbox) == 4
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError, match="outbox"):
+        Outbox(tmp_path / "file" / "outbox.db", 10, DAY_S)
+
+
+def test_only_one_process_has_it(tmp_path, monkeypatch):
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, 10, DAY_S)
+    fill(outbox, 1)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k | {"timeout": 0}))
+    with pytest.raises(OutboxError, match="locked"):
+        Outbox(path, 10, DAY_S)
+    assert ids(outbox) == ["id0"]
+    assert not path.with_name("outbox.db.corrupt").exists()
+
+
+def test_threads_share_it(tmp_path):
+    outbox = Outbox(tmp_path / "outbox.db", 10_000, DAY_S)
+
+    def work(first: int) -> None:
+        fill(outbox, 50, first)
+        for number in range(first, first + 25):
+            outbox.delete(f"id{number}")
+
+    threads = [threading.Thread(target=work, args=(i * 100,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outbox) == len(ids(outbox)) == 100

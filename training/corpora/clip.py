@@ -1,0 +1,25 @@
+"""One recording and what is known of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+"""Named as in RAVDESS, in its order."""
+
+
+class CorpusError(Exception):
+    """A corpus that is missing or not what its name says; one line."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A labelled recording."""
+
+    path: Path
+    corpus: str
+    emotion: str
+    """One of `EMOTIONS`."""
+    speaker: str
+    """Unique over all corpora, as `ravdess-07`."""
+    sex: str
+    """`male` or `female`."""

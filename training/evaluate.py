@@ -1,0 +1,106 @@
+"""How good a network is: per clip, as `serd classify` would answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serd.classifier import Classifier, softmax
+from training.dataset import Utterance
+
+Floats = NDArray[np.float32]
+
+
+def per_clip(
+    classifier: Classifier, utterances: Sequence[Utterance], clips: Sequence[int]
+) -> Floats:
+    """Probabilities `[clips, labels]` by the daemon's own code, as `serd classify` answers.
+
+    A clip in which no speech was found has zeros only, which is counted as an error.
+    """
+    found: dict[int, list[tuple[dict[str, float], float]]] = {clip: [] for clip in clips}
+    for utterance in utterances:
+        if utterance.clip in found:
+            scores = classifier.classify(utterance.samples).scores
+            found[utterance.clip].append((scores, utterance.samples.size))
+    rows = [
+        list(classifier.combine(parts).scores.values())
+        if parts
+        else [0.0] * len(classifier.card.labels)
+        for parts in found.values()
+    ]
+    return np.array(rows, np.float32)
+
+
+def figures(probabilities: Floats, labels: NDArray[np.int_]) -> dict[str, float]:
+    """Accuracy, unweighted average recall and expected calibration error, 0…1."""
+    heard = probabilities.sum(axis=1) > 0
+    right = (probabilities.argmax(axis=1) == labels) & heard
+    recalls = [right[labels == label].mean() for label in np.unique(labels)]
+    return {
+        "accuracy": float(right.mean()),
+        "uar": float(np.mean(recalls)),
+        "ece": calibration_error(probabilities.max(axis=1), right),
+    }
+
+
+def confusion(probabilities: Floats, labels: NDArray[np.int_]) -> NDArray[np.int_]:
+    """Counts `[true, heard as]`; clips without speech are left out."""
+    size = probabilities.shape[1]
+    heard = probabilities.sum(axis=1) > 0
+    counts = np.zeros((size, size), int)
+    np.add.at(counts, (labels[heard], probabilities[heard].argmax(axis=1)), 1)
+    return counts
+
+
+def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:
+    """Mean distance of confidence and accuracy over equally wide bins.
+
+    Reference:
+        Guo et al., On calibration of modern neural networks, ICML 2017.
+    """
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    total = 0.0
+    for b in range(bins):
+        inside = places == b
+        if inside.any():
+            gap = abs(float(confidence[inside].mean()) - float(right[inside].mean()))
+            total += gap * float(inside.mean())
+    return total
+
+
+def fit_temperature(logits: Floats, labels: NDArray[np.int_]) -> float:
+    """The temperature that makes held-out labels most likely.
+
+    Args:
+        logits: float32 `[n, labels]` of speakers who were not trained on.
+        labels: int `[n]`.
+    """
+    candidates = np.geomspace(0.25, 4, 81)
+    rows = np.arange(len(labels))
+    losses = [-np.log(softmax(logits / t)[rows, labels] + 1e-9).mean() for t in candidates]
+    return round(float(candidates[int(np.argmin(losses))]), 3)
+
+
+def choose_threshold(probabilities: Floats, uncertain_share: float) -> float:
+    """The confidence below which this share of held-out utterances falls.
+
+    Args:
+        probabilities: `[n, labels]` of speakers who were not trained on, calibrated.
+        uncertain_share: how much may be called uncertain, 0…1.
+    """
+    return round(float(np.quantile(probabilities.max(axis=1), uncertain_share)), 3)
+
+
+def mean_sd(folds: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Each figure's mean and standard deviation over folds, and the folds themselves."""
+    said: dict[str, Any] = {}
+    for key in folds[0]:
+        values = [fold[key] for fold in folds]
+        said[key] = {
+            "mean": round(float(np.mean(values)), 4),
+            "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else 0.0,
+            "folds": [round(value, 4) for value in values],
+        }
+    return said
