@@ -21,7 +21,7 @@ def draw(recording: Recording, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PlotError("--plot needs matplotlib: install serd[training]") from error
+        raise PlotError("--plot needs matplotlib: install serd[plot]") from error
     sound = pcm_to_float(read(recording.path))
     labels = list(recording.whole.scores) if recording.whole else []
     figure = Figure(figsize=(10, 5), layout="constrained")

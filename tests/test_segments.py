@@ -263,9 +263,7 @@ def segment_in(parts: list[Pcm]) -> list[tuple[int, int, bytes]]:
 )
 def test_chunking_changes_nothing(loud_and_quiet, sizes):
     rng = np.random.default_rng(0)
-    parts = [
-        rng.integers(-9000, 9000, n) if loud else np.zeros(n) for loud, n in loud_and_quiet
-    ]
+    parts = [rng.integers(-9000, 9000, n) if loud else np.zeros(n) for loud, n in loud_and_quiet]
     sound = np.concatenate([*parts, np.zeros(0)]).astype(np.int16)
     assert segment_in(chunks(sound, sizes)) == segment_in([sound])
 
@@ -288,7 +286,9 @@ def test_framer_neither_loses_nor_doubles(sizes, frame_samples):
 def speech_clips() -> list[Path]:
     demo = sorted((Path(__file__).parent.parent / "demo").glob("*.flac"))
     data = os.environ.get("SERD_DATA")
-    return demo[:3] or (sorted(Path(data).glob("ravdess/*/*-05-02-01-01-*.flac"))[:3] if data else [])
+    return demo[:3] or (
+        sorted(Path(data).glob("ravdess/*/*-05-02-01-01-*.flac"))[:3] if data else []
+    )
 
 
 @pytest.mark.parametrize("sample_rate", [16_000, 44_100, 48_000])

@@ -1,0 +1,63 @@
+# make demo    hear it work: nothing but Python and make is needed
+# make test    everything that must hold, as CI runs it
+# make help    the rest
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Real recordings for training, benchmarks and some tests; what needs them is skipped without.
+SERD_DATA ?= $(wildcard ../shared/data)
+export SERD_DATA
+
+.PHONY: help demo test test-system check system-packages train-cnn benchmark clean
+
+help:
+	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -e 's/^# //' -e 's/:.*##/\t/' -e 's/^\([a-z]\)/\1/'
+
+demo: .venv-demo/.done  ## real speech through the daemon to an MQTT subscriber
+	@demo/run .venv-demo/bin
+
+test: check  ## lint, types, layers, tests
+	$(BIN)/pytest -m "not system"
+
+test-system: system-packages $(VENV)/.done .venv-tflite/.done  ## the long trials
+	$(BIN)/pytest -m system
+
+check: system-packages $(VENV)/.done .venv-tflite/.done  ## lint, types and layers only
+	scripts/check $(BIN)
+
+benchmark: $(VENV)/.done  ## speed, memory, segmentation
+	$(BIN)/serd bench
+	$(BIN)/python benchmarks/segmentation.py
+
+train-cnn: $(VENV)/.done  ## from RAVDESS to models/cnn
+	$(BIN)/serd-train reproduce training/configs/cnn.toml
+
+system-packages:
+	scripts/system-packages
+
+# Each environment is locked; its stamp is renewed when what it is made from changes.
+.venv-demo/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[broker]'
+	@touch $@
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[broker,training,dev]'
+	@touch $@
+
+# tflite-runtime wants Python 3.11 and NumPy 1; without such a Python its tests are skipped.
+.venv-tflite/.done: pyproject.toml
+	@python=$$(command -v python3.11 || true); \
+	if [ -z "$$python" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; \
+	then python=$(PYTHON); fi; \
+	if [ -n "$$python" ]; then \
+	  $$python -m venv .venv-tflite && .venv-tflite/bin/pip install -q --disable-pip-version-check \
+	    'tflite-runtime==2.14.0' 'numpy<2' pydantic; \
+	else echo "no Python 3.11: tflite-runtime is not tested"; mkdir -p .venv-tflite; fi
+	@touch $@
+
+clean:  ## remove environments and caches
+	rm -rf .venv .venv-demo .venv-tflite .cache .pytest_cache .mypy_cache .ruff_cache
