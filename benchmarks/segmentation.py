@@ -15,7 +15,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,7 @@ class Score:
         )
 
 
-def total(scores: list[Score]) -> Score:
+def total(scores: Sequence[Score]) -> Score:
     columns = zip(*(vars(score).values() for score in scores), strict=True)
     return Score(*(sum(column[1:], start=column[0]) for column in columns))
 
@@ -163,7 +163,7 @@ def grid(overrides: dict[str, float]) -> Iterator[SegmentSettings]:
         try:
             yield SegmentSettings.model_validate(dict(zip(choices, values, strict=True)))
         except ValidationError:
-            continue  # padding longer than the hangover
+            continue  # such as padding longer than the hangover
 
 
 def main() -> None:

@@ -60,9 +60,11 @@ class Resampler:
         return self._resample(np.zeros(0, np.float32), last=True)
 
     def _resample(self, samples: Floats, last: bool) -> Pcm:
-        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        # Before any filter: one infinity would spread over its whole length.
+        finite = np.clip(np.nan_to_num(samples, posinf=1, neginf=-1), -1, 1)
+        mono = finite if finite.ndim == 1 else finite.mean(axis=1)
         if self._stream is not None:
-            mono = self._stream.resample_chunk(np.nan_to_num(mono), last=last)
+            mono = self._stream.resample_chunk(mono, last=last)
         return float_to_pcm(mono)
 
 

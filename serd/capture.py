@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 from serd.audio import SAMPLE_RATE, AudioError, read_blocks
-from serd.child import START_WITHIN_S, Block, ChildSource, SourceError
+from serd.child import START_WITHIN_S, Block, ChildSource, EndedError, SourceError
 from serd.microphone import main
 from serd.portaudio import Device
 
-__all__ = ["Block", "ChildSource", "Device", "FileSource", "Source", "SourceError"]
-__all__ += ["devices", "open_source"]
+__all__ = ["Block", "ChildSource", "Device", "FileSource", "EndedError", "Source"]
+__all__ += ["SourceError", "devices", "open_source"]
 
 _MICROPHONE = (sys.executable, "-m", "serd.capture")
 

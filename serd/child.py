@@ -44,6 +44,10 @@ class SourceError(Exception):
     """A source that gives nothing (more); the message says why, in one line."""
 
 
+class EndedError(SourceError):
+    """A program that has said that all is well, and will give no more."""
+
+
 class Gaps:
     """Puts gaps, told by their position in the stream, into its blocks."""
 
@@ -164,7 +168,7 @@ class ChildSource:
                 if ready:
                     self._hear_stderr()  # after stdout: a gap is told before what follows it
                 if data == b"":
-                    raise SourceError(self._ending(self._process))
+                    raise self._ending(self._process)
             if data:
                 data = self._odd + data
                 even = len(data) & ~1
@@ -200,15 +204,16 @@ class ChildSource:
             if not self._last_line.startswith("serd: "):
                 self._last_line = line
 
-    def _ending(self, process: subprocess.Popen[bytes]) -> str:
+    def _ending(self, process: subprocess.Popen[bytes]) -> SourceError:
         """Why stdout has ended."""
         if not _ends_within(process, 1):
-            return "closed its stdout"
+            return SourceError("closed its stdout")
         self._hear_stderr()
         self._hear_line(self._line.decode(errors="replace").strip())
         code = process.wait()
         said = f": {self._last_line.removeprefix('serd: ')}" if self._last_line else ""
-        return (f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}") + said
+        how = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return (SourceError if code else EndedError)(how + said)
 
 
 def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

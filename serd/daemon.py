@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from serd.events import EmotionEvent, compact
 from serd.health import Health, SourceHealth
 from serd.listener import Listener
 from serd.mqtt import Publisher
-from serd.outbox import Outbox
+from serd.outbox import Outbox, OutboxError, OutboxTakenError
 from serd.pipeline import Recogniser, Utterance
 from serd.settings import Settings
 from serd.state import SmoothedState
@@ -25,6 +25,8 @@ from serd.state import SmoothedState
 _QUEUED = 64
 """Utterances that may wait for the classifier."""
 _TICK_S = 0.25
+_CLOSE_S = 2.5
+"""For all sources to close, and for the last utterances to be recognised."""
 _GOODBYE_S = 0.8
 """For the broker to take the last words."""
 
@@ -45,11 +47,12 @@ class Daemon:
 
         Args:
             settings: the configuration.
-            once: end when all sources have ended; none is opened again.
+            once: end when all files have ended, or without files all sources; none is
+                opened again.
             on_event: called with each event, and whether a broker is connected.
 
         Raises:
-            BundleError, SettingsError, BrokerError, OutboxError: with one line each.
+            BundleError, SettingsError, BrokerError, OutboxTakenError: with one line each.
         """
         self._settings = settings
         self._once = once
@@ -61,7 +64,9 @@ class Daemon:
         now = datetime.now(UTC)
         self._states = {name: SmoothedState(settings.state, now) for name in settings.sources}
         self._queue: queue.Queue[Utterance | None] = queue.Queue(_QUEUED)
-        self._stopped = threading.Event()
+        # No Event: a signal handler that sets one may wait for the lock of whom it interrupts.
+        self._stopped = False
+        self._stdout_gone: BrokenPipeError | None = None
         self._resources = ExitStack()
         self._outbox: Outbox | None = None
         self._publisher: Publisher | None = None
@@ -77,11 +82,17 @@ class Daemon:
             )
             for name, spec in settings.sources.items()
         }
+        files = [name for name, spec in settings.sources.items() if spec.startswith("file:")]
+        self._awaited = [self._listeners[name] for name in files or settings.sources]
         if settings.mqtt.broker != "none":
             self._connect(settings)
 
     def run(self) -> bool:
-        """Work until `stop`, or with `once` until all is done; tell whether all went well."""
+        """Work until `stop`, or with `once` until all is done; tell whether all went well.
+
+        Raises:
+            BrokenPipeError: nobody reads what `on_event` prints.
+        """
         worker = threading.Thread(target=self._recognise_all, name="recogniser", daemon=True)
         worker.start()
         if self._publisher is not None:
@@ -92,11 +103,13 @@ class Daemon:
             self._watch()
         finally:
             self._take_down(worker)
+        if self._stdout_gone is not None:
+            raise self._stdout_gone
         return not any(listener.failure for listener in self._listeners.values())
 
     def stop(self) -> None:
         """Make `run` return soon; also from a signal handler."""
-        self._stopped.set()
+        self._stopped = True
 
     def _connect(self, settings: Settings) -> None:
         mqtt = settings.mqtt
@@ -104,8 +117,7 @@ class Daemon:
             broker = EmbeddedBroker(mqtt.embedded_port)
             self._resources.callback(broker.close)
             mqtt = mqtt.model_copy(update={"broker": f"mqtt://127.0.0.1:{broker.port}"})
-        path = settings.outbox.path or state_dir(settings) / "outbox.db"
-        self._outbox = Outbox(path, settings.outbox.max_events, settings.outbox.max_age_h * 3600)
+        self._outbox = _open_outbox(settings)
         self._resources.callback(self._outbox.close)
         labels = self._card.labels
         found = [
@@ -139,30 +151,38 @@ class Daemon:
     def _watch(self) -> None:
         """Keep the time-driven things going."""
         next_health = time.monotonic() + self._settings.health.interval_s
-        while not self._stopped.wait(_TICK_S):
+        while not self._stopped:
+            time.sleep(_TICK_S)
             if self._publisher is not None:
                 for name, state in self._states.items():
                     self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
                 if time.monotonic() >= next_health:
                     next_health += self._settings.health.interval_s
                     self._publisher.publish_health(compact(self._report()))
-            if self._once and all(listener.done for listener in self._listeners.values()):
-                self._queue.join()
+            ended = self._once and all(listener.done for listener in self._awaited)
+            if ended and self._queue.unfinished_tasks == 0:
                 self._wait_until_published()
                 return
 
     def _wait_until_published(self) -> None:
         if self._publisher is not None:
-            while not self._stopped.is_set() and not self._publisher.drained(_TICK_S):
+            while not self._stopped and not self._publisher.drained(_TICK_S):
                 pass
 
     def _take_down(self, worker: threading.Thread) -> None:
-        for listener in self._listeners.values():
-            listener.stop()
-        for listener in self._listeners.values():
-            listener.join(0.5)
-        self._queue.put(None)
-        worker.join(1)
+        # At a time: a child that heeds no polite request takes a second to end.
+        closing = [
+            threading.Thread(target=listener.stop, daemon=True)
+            for listener in self._listeners.values()
+        ]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + _CLOSE_S
+        for waited in (*closing, *self._listeners.values()):
+            waited.join(max(0.0, deadline - time.monotonic()))
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=_CLOSE_S)
+            worker.join(_CLOSE_S)
         if self._publisher is not None:
             self._publisher.stop(_GOODBYE_S)
         self._resources.close()
@@ -173,7 +193,7 @@ class Daemon:
             try:
                 self._queue.put(utterance, timeout=0 if live else _TICK_S)
             except queue.Full:
-                if live or self._stopped.is_set():
+                if live or self._stopped:
                     return False
             else:
                 return True
@@ -182,8 +202,13 @@ class Daemon:
         while (utterance := self._queue.get()) is not None:
             try:
                 self._handle(utterance)
-            except Exception:  # noqa: BLE001 - one bad utterance must not end the service
-                _log.exception("source %s: an utterance was lost", utterance.source)
+            except BrokenPipeError as error:
+                self._stdout_gone = error
+                self.stop()
+            except Exception as error:  # noqa: BLE001 - one bad utterance must not end the service
+                why = f"{type(error).__name__}: {error}"
+                _log.error("source %s: an utterance was lost: %s", utterance.source, why)
+                _log.debug("where", exc_info=True)
             finally:
                 self._queue.task_done()
 
@@ -210,6 +235,18 @@ class Daemon:
         return self._health.report(
             len(outbox) if outbox is not None else 0, outbox.dropped if outbox is not None else 0
         )
+
+
+def _open_outbox(settings: Settings) -> Outbox:
+    """In a file, or where that cannot be, in memory: events matter more than their keeping."""
+    limits = settings.outbox.max_events, settings.outbox.max_age_h * 3600
+    try:
+        return Outbox(settings.outbox.path or state_dir(settings) / "outbox.db", *limits)
+    except OutboxTakenError:
+        raise  # two daemons would answer to one name
+    except OutboxError as error:
+        _log.error("%s; events wait in memory only", error)  # noqa: TRY400 - one line
+        return Outbox(None, *limits)
 
 
 def state_dir(settings: Settings) -> Path:

@@ -24,6 +24,10 @@ class SourceHealth:
     """Received."""
     samples_muted: int = 0
     """Received while it was not to listen."""
+    samples_in_segments: int = 0
+    """Received and part of an utterance."""
+    samples_discarded: int = 0
+    """Received and part of none. What is in neither account still waits for what follows."""
     gaps: int = 0
     samples_lost: int = 0
     """Never received: overflows."""

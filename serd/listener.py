@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from serd.capture import Source, SourceError, open_source
+from serd.capture import EndedError, Source, SourceError, open_source
 from serd.health import SourceHealth
 from serd.pipeline import Stream, Utterance
 from serd.settings import SegmentSettings
@@ -45,7 +45,7 @@ class Listener:
         self.listening = True
         """Whether what it hears may be used."""
         self.failure: str | None = None
-        """Why it ended, unless it was the end of its file."""
+        """Why it ended, unless it was the end of its file, or of a program that is to end."""
         self._spec = spec
         self._settings = settings
         self._health = health
@@ -92,7 +92,11 @@ class Listener:
                 return
             self._hear(self._source)
         except SourceError as error:
-            failure = str(error)
+            if self._again or not isinstance(error, EndedError):
+                failure = str(error)
+        except Exception as error:  # noqa: BLE001 - it must not end the source unnoticed
+            failure = f"unexpected {type(error).__name__}: {error}"
+            _log.debug("source %s", self.name, exc_info=True)
         finally:
             self._set_online(False)
         if failure is not None and failure != self.failure:
@@ -108,18 +112,21 @@ class Listener:
                 self._health.samples_lost += block.lost
                 self._health.gaps += block.lost > 0
                 if self.listening:
-                    self._pass_on(stream.feed(block), source.live)
+                    self._pass_on(stream, stream.feed(block), source.live)
                 else:
                     self._health.samples_muted += block.samples.size
-                    self._pass_on(stream.skip(block), source.live)
+                    self._pass_on(stream, stream.skip(block), source.live)
         finally:
-            self._pass_on(stream.flush(), source.live)
+            self._pass_on(stream, stream.flush(), source.live)
 
-    def _pass_on(self, utterances: Iterable[Utterance], live: bool) -> None:
+    def _pass_on(self, stream: Stream, utterances: Iterable[Utterance], live: bool) -> None:
+        in_segments, discarded = stream.samples_in_segments, stream.samples_discarded
         for utterance in utterances:
             self._health.utterances += 1
             if not self._offer(utterance, live):
                 self._health.dropped += 1
+        self._health.samples_in_segments += stream.samples_in_segments - in_segments
+        self._health.samples_discarded += stream.samples_discarded - discarded
 
     def _set_online(self, online: bool) -> None:
         if online != self._health.online:

@@ -153,7 +153,7 @@ class Publisher:
     def publish_health(self, payload: str) -> None:
         """Say how the daemon is; QoS 0, and lost when there is no connection."""
         if self._connected:
-            self._client.publish(self._topics.health, payload, qos=0)
+            self._client.publish(self._topics.health, payload, qos=0, retain=True)
 
     def drained(self, timeout: float) -> bool:
         """Wait until all is said and acknowledged, at most `timeout` s; tell whether it is."""

@@ -29,6 +29,10 @@ class OutboxError(Exception):
     """The database cannot be opened, read or written; the message says why, in one line."""
 
 
+class OutboxTakenError(OutboxError):
+    """Another process has it open."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """An event that is not acknowledged yet."""
@@ -191,6 +195,8 @@ class Outbox:
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             where = self._path or "in memory"
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                raise OutboxTakenError(f"outbox {where}: locked by another process") from error
             raise OutboxError(f"outbox {where}: {(reason or str(error)).lower()}") from error
 
 

@@ -61,6 +61,16 @@ class Stream:
         """End the stream; give the utterance that was going on."""
         yield from self._utterances(self._segmentation.flush())
 
+    @property
+    def samples_in_segments(self) -> int:
+        """Samples that went into utterances."""
+        return self._segmentation.segmenter.samples_in_segments
+
+    @property
+    def samples_discarded(self) -> int:
+        """Samples that were fed and belong to no utterance."""
+        return self._segmentation.segmenter.samples_discarded
+
     def _advance(self, block: Block) -> None:
         self._position += block.lost + block.samples.size
         if self._live:

@@ -59,6 +59,8 @@ class SegmentSettings(Table):
     def _consistent(self) -> "SegmentSettings":
         if self.speech_pad_ms > self.min_silence_duration_ms:
             raise ValueError("speech_pad_ms is longer than min_silence_duration_ms")
+        if self.offset_share > self.onset_share:
+            raise ValueError("offset_share is larger than onset_share")
         longest_ms = self.max_speech_duration_s * 1000
         if self.speech_pad_ms + self.onset_window_ms + 3 * self.frame_ms > longest_ms:
             raise ValueError("speech_pad_ms and onset_window_ms fill max_speech_duration_s")

