@@ -3,6 +3,7 @@
 Inside serd, sound is int16 mono at `SAMPLE_RATE`.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
             raise AudioError("is a directory")
         if path.stat().st_size == 0:
             raise AudioError("is empty")
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # it would not take every name
             resampler = Resampler(file.samplerate)
             while (block := file.read(block_samples, dtype="float32", always_2d=True)).size:
                 yield resampler.feed(block)

@@ -1,8 +1,8 @@
 """Many files, one after the other or several at a time."""
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -24,13 +24,24 @@ def classify_files(
         BundleError: the model cannot be used.
     """
     _classifier(settings.model)  # before any process or file is opened
-    with ExitStack() as stack:
-        if jobs > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(min(jobs, len(paths))))
-            results = pool.map(_classify, paths, [settings] * len(paths))
-        else:
-            results = (_classify(path, settings) for path in paths)
-        yield from zip(paths, results, strict=True)
+    if min(jobs, len(paths)) < 2:
+        return zip(paths, (_classify(path, settings) for path in paths), strict=True)
+    pool = ProcessPoolExecutor(min(jobs, len(paths)), initializer=_end_at_once)
+    # Processes begin here, before the caller has threads, which do not go well with forks.
+    results = pool.map(_classify, paths, [settings] * len(paths))
+    return _closing(pool, zip(paths, results, strict=True))
+
+
+def _closing(
+    pool: ProcessPoolExecutor, results: Iterable[tuple[Path, Result]]
+) -> Iterator[tuple[Path, Result]]:
+    with pool:
+        yield from results
+
+
+def _end_at_once() -> None:
+    """At Ctrl+C, which goes to every process, only the first has something to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _classify(path: Path, settings: Settings) -> Result:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 _HOST = "127.0.0.1"
 _START_S = 10.0
+_CLOSE_S = 5.0
 
 
 class BrokerError(Exception):
@@ -57,10 +58,10 @@ class EmbeddedBroker:
             raise BrokerError(f"the embedded broker cannot start: {reason}") from error
 
     def close(self) -> None:
-        """Stop it, and wait for that."""
+        """Stop it, and wait for that, but not for ever."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
 from serd.settings import first_line, reason
 from serd.tflite import Network, TfliteError
@@ -63,6 +64,13 @@ class Card(BaseModel):
     licence: str = ""
     metrics: dict[str, Any] = {}
     trained_by: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> "Card":
+        for names in (self.labels, [i.name for i in self.inputs]):
+            if len(set(names)) != len(names):
+                raise ValueError("two labels or two inputs have the same name")
+        return self
 
     @property
     def id(self) -> str:
@@ -149,18 +157,32 @@ def _check_shapes(card: Card, network: Network, path: Path) -> None:
     shapes = network.input_shapes
     if set(shapes) != {i.name for i in card.inputs}:
         raise BundleError(f"{path}: the network's inputs are {sorted(shapes)}, not the card's")
+    specs = {i.name: i.features for i in card.inputs if i.features is not None}
     for wanted in card.inputs:
+        if wanted.baseline is not None:
+            raise BundleError(f"{path}: it takes a baseline, which this version does not keep")
         shape = shapes[wanted.name]
-        if wanted.features is not None:
-            static = bool(wanted.features.statistics)
-            fits = shape[-1] == wanted.features.size and len(shape) == (2 if static else 3)
-        elif wanted.mask_of is not None:
-            fits = shape == shapes.get(wanted.mask_of, ())[:2]
-        else:
-            fits = shape == (1, wanted.baseline)
-        if not fits or shape[0] != 1:
+        if not _fits(wanted, shape, specs, shapes):
             raise BundleError(f"{path}: input {wanted.name} has the shape {shape}, not the card's")
+    if any(spec.sample_rate != SAMPLE_RATE for spec in specs.values()):
+        raise BundleError(f"{path}: its features are not of sound at {SAMPLE_RATE} Hz")
     if set(network.output_shapes) != set(card.outputs) or "scores" not in card.outputs:
         raise BundleError(f"{path}: the network's outputs are not the card's")
     if network.output_shapes["scores"] != (1, len(card.labels)):
         raise BundleError(f"{path}: the network does not have one score a label")
+
+
+def _fits(
+    wanted: Input,
+    shape: tuple[int, ...],
+    specs: dict[str, FeatureSpec],
+    shapes: dict[str, tuple[int, ...]],
+) -> bool:
+    spec = specs.get(wanted.mask_of or wanted.name)
+    if spec is None:
+        return False  # a mask of nothing
+    if wanted.mask_of is not None:
+        return not spec.statistics and shape == shapes[wanted.mask_of][:2]
+    if spec.statistics:
+        return shape == (1, spec.size)
+    return len(shape) == 3 and shape[::2] == (1, spec.size)

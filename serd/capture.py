@@ -20,7 +20,7 @@ from serd.child import START_WITHIN_S, Block, ChildSource, EndedError, SourceErr
 from serd.microphone import main
 from serd.portaudio import Device
 
-__all__ = ["Block", "ChildSource", "Device", "FileSource", "EndedError", "Source"]
+__all__ = ["Block", "ChildSource", "Device", "EndedError", "FileSource", "Source"]
 __all__ += ["SourceError", "devices", "open_source"]
 
 _MICROPHONE = (sys.executable, "-m", "serd.capture")

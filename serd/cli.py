@@ -2,10 +2,11 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -43,38 +44,57 @@ class Format(StrEnum):
 
 def main() -> NoReturn:
     """Run a command; end with 0 all done, 1 some input failed, 2 wrong usage or configuration."""
-    # Heavy libraries stay out of the start; so do their errors until something is raised.
-    debug = "--debug" in sys.argv
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed; no file that we open must take its place
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # file names
     try:
-        app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except Exception as error:  # the last resort of the whole program
-        if debug:
+        _discard_stdout()
+        if "--debug" in sys.argv:
             raise
-        print(f"serd: {_one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        if not isinstance(error, BrokenPipeError):
+            print(f"serd: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, OSError) else 2)
     sys.exit(0)
 
 
+def _discard_stdout() -> None:
+    """Nobody reads it any more, or its disk is full: let nothing fail because of that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _one_line(error: Exception) -> str:
-    """Our own errors say it themselves; others are not expected."""
+    """Our own errors, and the system's, say it themselves; others are not expected."""
     said = " ".join(str(error).split())
     if type(error).__module__.startswith("serd."):
         return said
+    if isinstance(error, OSError) and error.strerror:
+        from serd.settings import reason
+
+        return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
     return f"unexpected {type(error).__name__}: {said} (with --debug: where)"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"serd {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print it and end.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and end."),
+    ] = False,
 ) -> None:
-    if version:
-        print(f"serd {__version__}")
-        raise typer.Exit
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="serd: %(message)s", stream=sys.stderr)
 
@@ -110,18 +130,16 @@ def run(
 
 
 def _shown_events(stack: ExitStack) -> Callable[..., None]:
-    """A live table in a terminal; in a pipe, as JSON, what no broker takes now."""
-    if sys.stdout.isatty():
-        from serd.terminal import EventTable
+    """A live table in a terminal; in a pipe plain lines, as JSON while no broker takes them."""
+    from serd.terminal import EventTable, event_line
 
+    if sys.stdout.isatty():
         table = stack.enter_context(EventTable("serd: latest utterances (Ctrl+C ends)"))
         return lambda event, _connected: table.add(event)
 
-    def print_unheard(event: object, connected: bool) -> None:
-        if not connected:
-            print(event.to_json(), flush=True)  # type: ignore[attr-defined]
-
-    return print_unheard
+    return lambda event, connected: print(
+        event_line(event) if connected else event.to_json(), flush=True
+    )
 
 
 @app.command()
@@ -156,7 +174,7 @@ def classify(
         report = report or reports[output]()
         if isinstance(result, Exception):
             failed += 1
-            print(f"serd: {path}: {result}", file=sys.stderr)
+            print(f"serd: {terminal.printable(path)}: {result}", file=sys.stderr)
             continue
         report.print(result)
         if plot is not None:
@@ -185,7 +203,8 @@ def watch(
     seen = set()
     for message in Subscriber(mqtt).messages():
         if not isinstance(message, tuple):
-            print(event_line(message), flush=True)
+            with suppress(ValueError, TypeError, AttributeError, OverflowError):  # not from serd
+                print(event_line(message), flush=True)
             continue
         node, online = message
         if online or node in seen:
@@ -203,9 +222,8 @@ def devices() -> None:
 
     for device in found():
         mark = "*" if device.is_default else " "
-        print(
-            f"{mark} {device.index:3}  {device.channels} ch  {device.sample_rate:6} Hz  {device.name}"
-        )
+        sound = f"{device.channels} ch  {device.sample_rate:6} Hz"
+        print(f"{mark} {device.index:3}  {sound}  {device.name}")
 
 
 @app.command()
@@ -232,7 +250,7 @@ def config_init(
     path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
 ) -> None:
     """Write a configuration with every key, its default and its meaning."""
-    from serd.settings import SettingsError
+    from serd.settings import SettingsError, reason
     from serd.template import template
 
     if path is None:
@@ -242,16 +260,23 @@ def config_init(
         with path.open("x", encoding="utf-8") as file:
             file.write(template())
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
+        raise SettingsError(f"{path}: {reason(error)}") from error
 
 
 @config_app.command("check")
 def config_check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
     from serd.bundle import find, load
+    from serd.capture import SourceError, open_source
+    from serd.settings import SettingsError
     from serd.settings import load as load_settings
 
     settings = load_settings(path)
+    for name, spec in settings.sources.items():
+        try:
+            open_source(spec)  # nothing runs yet
+        except SourceError as error:
+            raise SettingsError(f"{path}: sources.{name}: {error}") from error
     bundle = load(find(settings.model))
     sources = ", ".join(settings.sources)
     print(
@@ -263,8 +288,9 @@ def config_check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> 
 def bench(model: ModelOption = None) -> None:
     """Measure speed and memory on this machine."""
     from serd.bench import measure
+    from serd.settings import load
 
-    for line in measure(model or "default"):
+    for line in measure(load(model=model).model):
         print(line, flush=True)
 
 

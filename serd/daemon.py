@@ -29,6 +29,8 @@ _CLOSE_S = 2.5
 """For all sources to close, and for the last utterances to be recognised."""
 _GOODBYE_S = 0.8
 """For the broker to take the last words."""
+_LAST_TRIES_S = 10.0
+"""With `once`: how long the broker may take nothing before the rest stays in the outbox."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Daemon:
         self._queue: queue.Queue[Utterance | None] = queue.Queue(_QUEUED)
         # No Event: a signal handler that sets one may wait for the lock of whom it interrupts.
         self._stopped = False
+        self._left = 0  # events that still wait at the end of `once`
         self._stdout_gone: BrokenPipeError | None = None
         self._resources = ExitStack()
         self._outbox: Outbox | None = None
@@ -88,7 +91,7 @@ class Daemon:
             self._connect(settings)
 
     def run(self) -> bool:
-        """Work until `stop`, or with `once` until all is done; tell whether all went well.
+        """Work until `stop`, or with `once` until all is done; tell whether that went well.
 
         Raises:
             BrokenPipeError: nobody reads what `on_event` prints.
@@ -105,7 +108,8 @@ class Daemon:
             self._take_down(worker)
         if self._stdout_gone is not None:
             raise self._stdout_gone
-        return not any(listener.failure for listener in self._listeners.values())
+        failed = self._left or any(one.failure for one in self._listeners.values())
+        return not (self._once and failed)
 
     def stop(self) -> None:
         """Make `run` return soon; also from a signal handler."""
@@ -165,21 +169,25 @@ class Daemon:
                 return
 
     def _wait_until_published(self) -> None:
-        if self._publisher is not None:
-            while not self._stopped and not self._publisher.drained(_TICK_S):
-                pass
+        if self._publisher is None or self._outbox is None:
+            return
+        waiting, deadline = len(self._outbox), time.monotonic() + _LAST_TRIES_S
+        while not self._publisher.drained(_TICK_S) and not self._stopped:
+            if len(self._outbox) < waiting:
+                waiting, deadline = len(self._outbox), time.monotonic() + _LAST_TRIES_S
+            elif time.monotonic() >= deadline:
+                break
+        self._left = len(self._outbox)
+        if self._left:
+            _log.error("events that wait in the outbox for the broker: %d", self._left)
 
     def _take_down(self, worker: threading.Thread) -> None:
-        # At a time: a child that heeds no polite request takes a second to end.
-        closing = [
-            threading.Thread(target=listener.stop, daemon=True)
-            for listener in self._listeners.values()
-        ]
-        for thread in closing:
-            thread.start()
+        for listener in self._listeners.values():
+            # At a time: a child that heeds no polite request takes a second to end.
+            threading.Thread(target=listener.stop, daemon=True).start()
         deadline = time.monotonic() + _CLOSE_S
-        for waited in (*closing, *self._listeners.values()):
-            waited.join(max(0.0, deadline - time.monotonic()))
+        for listener in self._listeners.values():
+            listener.join(max(0.0, deadline - time.monotonic()))
         with suppress(queue.Full):
             self._queue.put(None, timeout=_CLOSE_S)
             worker.join(_CLOSE_S)
@@ -245,7 +253,7 @@ def _open_outbox(settings: Settings) -> Outbox:
     except OutboxTakenError:
         raise  # two daemons would answer to one name
     except OutboxError as error:
-        _log.error("%s; events wait in memory only", error)  # noqa: TRY400 - one line
+        _log.error("%s; events wait in memory only", error)
         return Outbox(None, *limits)
 
 

@@ -25,7 +25,7 @@ from serd.topics import Topics
 
 _log = logging.getLogger(__name__)
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
+PORTS = {"mqtt": 1883, "mqtts": 8883}
 _SWITCH = {b"ON": True, b"OFF": False}
 _SHOWN = 80  # of what a stranger sent, at most this much is kept and logged
 
@@ -85,7 +85,7 @@ class Publisher:
         url = urlsplit(settings.broker)
         if not url.hostname:
             raise SettingsError(f"mqtt.broker: {settings.broker!r} is not a URL")
-        self._host, self._port = url.hostname, url.port or _PORTS[url.scheme]
+        self._host, self._port = url.hostname, url.port or PORTS[url.scheme]
         self._broker = f"MQTT broker {self._host}:{self._port}"
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -97,7 +97,7 @@ class Publisher:
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
         self._client.will_set(self._topics.status, "offline", qos=1, retain=True)
         if settings.username is not None:
-            self._client.username_pw_set(settings.username, _password(settings))
+            self._client.username_pw_set(settings.username, password(settings))
         if url.scheme == "mqtts":
             self._client.tls_set()  # with the system's certificate authorities
         self._client.on_connect = self._paho_connect
@@ -282,7 +282,7 @@ class Publisher:
                 own.shutdown(socket.SHUT_RDWR)
 
 
-def _password(settings: MqttSettings) -> str | None:
+def password(settings: MqttSettings) -> str | None:
     if settings.password_file is None:
         return None
     try:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -27,6 +28,11 @@ class Table(BaseModel):
     """Base of every table: read once, never changed, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+NoneIfEmpty = BeforeValidator(lambda value: None if value == "" else value)
+"""TOML has no null."""
+OptionalPath = Annotated[Path | None, NoneIfEmpty]
 
 
 class SegmentSettings(Table):
@@ -92,8 +98,9 @@ class MqttSettings(Table):
     """`mqtt://HOST[:PORT]`, `mqtts://…` (TLS), `embedded` (a broker inside serd) or `none`."""
     topic_prefix: str = Field("serd", pattern=r"^[^+#/\s][^+#\s]*$")
     """First levels of every topic."""
-    username: str | None = None
-    password_file: Path | None = None
+    username: Annotated[str | None, NoneIfEmpty] = None
+    """With which serd logs in, if at all."""
+    password_file: OptionalPath = None
     """A file whose first line is the password."""
     keepalive_s: int = Field(30, ge=5, le=3_600)
     """The broker declares serd offline after 1.5 times this, s."""
@@ -104,7 +111,7 @@ class MqttSettings(Table):
 class OutboxSettings(Table):
     """`[outbox]`: events that wait for the broker."""
 
-    path: Path | None = None
+    path: OptionalPath = None
     """The database; by default `outbox.db` in the state directory."""
     max_events: int = Field(100_000, ge=1)
     """Beyond that the oldest are dropped and counted."""
@@ -132,6 +139,7 @@ class HomeAssistantSettings(Table):
     """`[homeassistant]`: device discovery over MQTT."""
 
     discovery: bool = True
+    """Whether Home Assistant is told what serd publishes."""
     prefix: str = Field("homeassistant", pattern=r"^[^+#\s]+$")
     """First levels of the discovery topics."""
 
@@ -162,7 +170,7 @@ class Settings(Table):
     """This machine's name in topics and events; by default its host name."""
     model: str = "cnn"
     """A name that `serd models` lists, or the path of a bundle."""
-    state_dir: Path | None = None
+    state_dir: OptionalPath = None
     """Where serd keeps what must survive a restart; by default systemd's
     `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/serd` or `~/.local/state/serd`."""
     sources: dict[Name, SourceSpec] = Field({"mic": "default"}, min_length=1)

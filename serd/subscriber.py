@@ -8,7 +8,8 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from serd.events import EmotionEvent
-from serd.settings import MqttSettings
+from serd.mqtt import PORTS, password
+from serd.settings import MqttSettings, SettingsError
 from serd.topics import Topics
 
 
@@ -16,13 +17,26 @@ class Subscriber:
     """Receives the events and states of nodes from a broker, coming back when it is lost."""
 
     def __init__(self, settings: MqttSettings) -> None:
-        """Prepare; nothing is sent before `messages`."""
-        url = urlsplit(settings.broker)
-        self._host, self._port = url.hostname or "localhost", url.port or 1883
+        """Prepare; nothing is sent before `messages`.
+
+        Raises:
+            SettingsError: there is no broker, or the password cannot be read.
+        """
+        broker = settings.broker
+        if broker == "none":
+            raise SettingsError("mqtt.broker: there is nothing to hear from none")
+        if broker == "embedded":
+            broker = f"mqtt://127.0.0.1:{settings.embedded_port}"
+        url = urlsplit(broker)
+        self._host, self._port = url.hostname or "localhost", url.port or PORTS[url.scheme]
         self._topics = Topics(settings.topic_prefix, "+")
         self._received: queue.SimpleQueue[EmotionEvent | tuple[str, bool]] = queue.SimpleQueue()
         self._client = Client(CallbackAPIVersion.VERSION2)
-        self._client.reconnect_delay_set(1, 8)
+        if settings.username is not None:
+            self._client.username_pw_set(settings.username, password(settings))
+        if url.scheme == "mqtts":
+            self._client.tls_set()
+        self._client.reconnect_delay_set(1, 1)  # a person is waiting
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(self._topics.event("+"), 1), (self._topics.status, 1)]
         )
@@ -45,5 +59,5 @@ class Subscriber:
             return
         try:
             self._received.put(EmotionEvent.from_json(bytes(message.payload)))
-        except ValueError:
+        except (ValueError, RecursionError):
             return  # another schema, or somebody else's

@@ -3,9 +3,9 @@
 import ast
 import inspect
 import json
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from serd import settings
 
@@ -17,23 +17,22 @@ def template() -> str:
     tables = []
     for name, field in settings.Settings.model_fields.items():
         if name == "sources":
-            tables += ["", *_comment(meanings["Settings", name]), "[sources]", '# mic = "default"']
+            tables += ["", *_comment(meanings["Settings", name]), "[sources]"]
+            tables += [f"{key} = {json.dumps(spec)}" for key, spec in field.default.items()]
         elif isinstance(field.default, settings.Table):
             table = type(field.default)
             tables += ["", *_comment(inspect.getdoc(table) or ""), f"[{name}]"]
             for key, inner in table.model_fields.items():
-                tables += _key(key, inner.default, meanings.get((table.__name__, key), ""))
+                tables += _key(key, inner, meanings.get((table.__name__, key), ""))
         else:
-            lines += _key(name, field.default, meanings.get(("Settings", name), ""))
+            lines += _key(name, field, meanings.get(("Settings", name), ""))
     return "\n".join([*lines, *tables, ""])
 
 
-def _key(name: str, default: Any, meaning: str) -> list[str]:
-    if default is None or isinstance(default, Path):
-        value = '""'
-    else:
-        value = json.dumps(default) if isinstance(default, (str, bool, int, float)) else '""'
-    return [*_comment(meaning), f"# {name} = {value}"]
+def _key(name: str, field: FieldInfo, meaning: str) -> list[str]:
+    default = field.get_default(call_default_factory=True)
+    # JSON's strings and numbers are TOML's; TOML has no null, for which "" is taken.
+    return [*_comment(meaning), f"# {name} = {json.dumps('' if default is None else default)}"]
 
 
 def _comment(text: str) -> list[str]:

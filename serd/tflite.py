@@ -1,6 +1,8 @@
 """A TFLite file as a function of named arrays; the only place that knows the runtime."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 
 
 class TfliteError(Exception):
@@ -41,11 +45,12 @@ class Network:
         """
         interpreter_class = _interpreter_class()
         try:
-            self._interpreter = interpreter_class(str(path), num_threads=num_threads)
-            self._interpreter.allocate_tensors()
-            signature = self._interpreter.get_signature_runner()
+            with _without_greeting():
+                self._interpreter = interpreter_class(str(path), num_threads=num_threads)
+                self._interpreter.allocate_tensors()
+                signature = self._interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = " ".join(str(error).split())
             raise TfliteError(f"{path}: not a usable TFLite model ({reason})") from error
         self._inputs: dict[str, dict[str, Any]] = signature.get_input_details()
         self._outputs: dict[str, dict[str, Any]] = signature.get_output_details()
@@ -70,6 +75,22 @@ class Network:
         }
 
 
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keeps from stderr what the runtime says of itself and no setting turns off; only that."""
+    stderr = os.dup(2)
+    with os.fdopen(os.memfd_create("stderr"), "rb") as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            if rest := said.read().replace(_GREETING, b""):
+                os.write(2, rest)
+
+
 def _shapes(details: dict[str, dict[str, Any]]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(map(int, detail["shape"])) for name, detail in details.items()}
 
@@ -80,11 +101,12 @@ def _quantise(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
         return values.astype(dtype, copy=False)
     scale, zero_point = detail["quantization"]
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    steps = values / (scale or 1)  # integers that are not quantised have the scale 0
+    return np.clip(np.rint(steps) + zero_point, limits.min, limits.max).astype(dtype)
 
 
 def _dequantise(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
     if not np.issubdtype(detail["dtype"], np.integer):
         return values.astype(np.float32)
     scale, zero_point = detail["quantization"]
-    return ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
+    return ((values.astype(np.float32) - zero_point) * (scale or 1)).astype(np.float32)

@@ -18,6 +18,7 @@ from serd import bundle
 from serd.bundle import Card, Input
 from serd.classifier import Classifier, softmax
 from training import corpora, evaluate
+from training.card import readme
 from training.config import Config
 from training.convert import Kind, to_tflite
 from training.corpora import ravdess
@@ -116,6 +117,7 @@ class Experiment:
         output.mkdir(parents=True, exist_ok=True)
         for name in (bundle.MODEL_FILE, bundle.CARD_FILE):
             (output / name).write_bytes((folder / name).read_bytes())
+        (output / "README.md").write_text(readme(bundle.read_card(folder)))
 
     def _of(self, clips: Sequence[int]) -> list[Utterance]:
         wanted = set(clips)

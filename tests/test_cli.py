@@ -1,0 +1,134 @@
+"""The program as a user meets it: what it says, where, and how it ends."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from .program import one_line
+
+
+def test_version(serd):
+    done = serd("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"serd \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nosuch"], "nosuch"),
+        (["classify"], "files"),
+        (["classify", "--nosuch", "x.wav"], "--nosuch"),
+        (["classify", "--format", "xml", "x.wav"], "xml"),
+        (["classify", "--jobs", "0", "x.wav"], "--jobs"),
+        (["run", "--source"], "--source"),
+    ],
+)
+def test_wrong_usage_is_short_and_ends_with_2(serd, words, said):
+    done = serd(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--source", "abc"], "--source abc: not NAME=SPEC"),
+        (["run", "--source", "a b=default"], "sources.a b: "),
+        (["run", "--source", "mic="], "sources.mic: is empty"),
+        (["run", "--source", "mic=file:"], "sources.mic: nothing follows 'file:'"),
+        (["run", "--model", "nosuch"], "nosuch: no such model"),
+        (["run", "--broker", "http://x"], "mqtt.broker: not mqtt://"),
+        (["run", "--broker", "mqtt://me:word@x"], "password into password_file"),
+        (["run", "--config", "nosuch.toml"], "nosuch.toml: no such file"),
+        (["classify", "--model", "nosuch", "x.wav"], "nosuch: no such model"),
+        (["models", "nosuch"], "nosuch: no such model"),
+        (["bench", "--model", "nosuch"], "nosuch: no such model"),
+        (["watch", "--broker", "none"], "mqtt.broker: "),
+        (["config", "check", "nosuch.toml"], "nosuch.toml: no such file"),
+        (["config", "init", "/proc/nosuch/serd.toml"], "no such file or directory"),
+    ],
+)
+def test_wrong_words_are_told_in_one_line_and_end_with_2(serd, words, said):
+    done = serd(*words)
+    one_line(done, 2, said)
+    assert done.stdout == ""
+
+
+def test_without_words_it_shows_what_there_is(serd):
+    done = serd()
+    assert done.returncode == 2
+    for command in ("run", "classify", "watch", "devices", "models", "bench", "config"):
+        assert re.search(rf"^  {command} ", done.stdout + done.stderr, re.MULTILINE)
+
+
+def test_models_are_listed_and_shown(serd):
+    listed = serd("models")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    for line in listed.stdout.splitlines():
+        name, version, size, unit, *labels = line.replace(",", "").split()
+        assert unit == "kB"
+        assert int(size) > 0
+        shown = serd("models", name)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        card = json.loads(shown.stdout)
+        assert (card["version"], card["labels"]) == (version, labels)
+
+
+def test_an_unexpected_error_is_a_line_and_with_debug_a_traceback(woman):
+    code = "import sys, serd.batch, serd.cli\nserd.batch.classify_files = lambda *_: 1 / 0\n"
+    words = [sys.executable, "-c", code + "serd.cli.main()"]
+    done = subprocess.run([*words, "classify", woman], capture_output=True, text=True, check=False)
+    one_line(done, 2, "unexpected ZeroDivisionError: division by zero")
+    done = subprocess.run(
+        [*words, "--debug", "classify", woman], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+# Configuration
+
+
+def test_what_init_writes_check_finds_good(serd, tmp_path):
+    path = tmp_path / "serd.toml"
+    printed = serd("config", "init")
+    written = serd("config", "init", path)
+    assert (written.returncode, written.stdout, written.stderr) == (0, "", "")
+    assert path.read_text() == printed.stdout
+    tomllib.loads(printed.stdout)
+    checked = serd("config", "check", path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.startswith(f"{path}: good.")
+
+
+def test_init_overwrites_nothing(serd, tmp_path):
+    path = tmp_path / "serd.toml"
+    path.write_text("precious")
+    one_line(serd("config", "init", path), 2, f"{path}: file exists")
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("colour = 1", "colour: unknown key"),
+        ("[mqtt]\nbrocker = 'x'", "mqtt.brocker: unknown key"),
+        ("node = ", "not TOML"),
+        ("[segments]\nframe_ms = 25", "segments.frame_ms: "),
+        ("[sources]\nmic = 'file:x.wav?speed=2'", "sources.mic: speed=2: "),
+        ("[sources]\nmic = 'exec:\"'", "sources.mic: "),
+        ("model = 'nosuch'", "nosuch: no such model"),
+    ],
+)
+def test_a_wrong_configuration_is_told_in_one_line(serd, tmp_path, content, said):
+    path = tmp_path / "serd.toml"
+    path.write_text(content)
+    one_line(serd("config", "check", path), 2, said)
+    if "sources.mic" not in said:
+        one_line(serd("run", "--config", path), 2, said)

@@ -1,0 +1,220 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serd import bundle, tflite
+from serd.audio import read_blocks
+from serd.classifier import Classifier, softmax
+from serd.segmentation import segments_of
+from serd.settings import SegmentSettings, Settings
+from serd.tflite import Network, TfliteError
+
+ROOT = Path(__file__).parent.parent
+FLOAT = {"dtype": np.float32, "quantization": (0.0, 0)}
+INT8 = {"dtype": np.int8, "quantization": (0.05, -3)}
+UINT8 = {"dtype": np.uint8, "quantization": (1 / 255, 0)}
+PLAIN = {"dtype": np.int32, "quantization": (0.0, 0)}
+
+
+def there_and_back(values, detail):
+    return tflite._dequantise(tflite._quantise(np.array(values, np.float32), detail), detail)
+
+
+@pytest.mark.parametrize("detail", [INT8, UINT8])
+def test_quantisation_loses_at_most_half_a_step(detail):
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(detail["dtype"])
+    low, high = (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
+    values = np.random.default_rng(0).uniform(low, high, 1000)
+    assert np.abs(there_and_back(values, detail) - values).max() <= scale * 0.5001
+
+
+@pytest.mark.parametrize("detail", [INT8, UINT8])
+def test_each_step_comes_back_as_itself(detail):
+    limits = np.iinfo(detail["dtype"])
+    steps = np.arange(limits.min, limits.max + 1).astype(detail["dtype"])
+    again = tflite._quantise(tflite._dequantise(steps, detail), detail)
+    assert again.dtype == detail["dtype"]
+    assert (again == steps).all()
+
+
+def test_what_is_out_of_range_goes_to_its_end_and_not_around():
+    assert tflite._quantise(np.array([-1e6, 1e6], np.float32), INT8).tolist() == [-128, 127]
+
+
+def test_the_zero_point_stands_for_zero():
+    assert there_and_back([0], INT8) == 0
+
+
+@pytest.mark.parametrize("detail", [FLOAT, PLAIN])
+def test_what_is_not_quantised_stays(detail):
+    values = np.array([-3, 0, 70_000], np.float32)
+    assert tflite._quantise(values, detail).dtype == detail["dtype"]
+    assert (there_and_back(values, detail) == values).all()
+
+
+def _table(schema, kind, **fields):
+    table = getattr(schema, kind)()
+    for name, value in fields.items():
+        setattr(table, name, value)
+    return table
+
+
+def affine(weights, bias):
+    """A float32 TFLite file that computes weights @ x + bias."""
+    pytest.importorskip("flatbuffers", reason="the test's network is written with flatbuffers")
+    pytest.importorskip("ai_edge_litert", reason="TFLite's schema comes with ai-edge-litert")
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffers = [_table(schema, "BufferT")]
+    buffers += [
+        _table(schema, "BufferT", data=np.frombuffer(array.astype("<f4").tobytes(), np.uint8))
+        for array in (weights, bias)
+    ]
+    shapes = {"x": (1, weights.shape[1]), "w": weights.shape, "b": bias.shape}
+    shapes["y"] = (1, weights.shape[0])
+    place = {"w": 1, "b": 2}
+    tensors = [
+        _table(schema, "TensorT", name=n, shape=list(shape), type=0, buffer=place.get(n, 0))
+        for n, shape in shapes.items()
+    ]
+    layer = _table(schema, "OperatorT", opcodeIndex=0, inputs=[0, 1, 2], outputs=[3])
+    layer.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    layer.builtinOptions = schema.FullyConnectedOptionsT()
+    graph = _table(schema, "SubGraphT", tensors=tensors, inputs=[0], outputs=[3])
+    graph.operators = [layer]
+    signature = _table(schema, "SignatureDefT", signatureKey="serving_default", subgraphIndex=0)
+    signature.inputs = [_table(schema, "TensorMapT", name="values", tensorIndex=0)]
+    signature.outputs = [_table(schema, "TensorMapT", name="scores", tensorIndex=3)]
+    code = schema.BuiltinOperator.FULLY_CONNECTED
+    model = _table(schema, "ModelT", version=3, buffers=buffers, subgraphs=[graph])
+    model.operatorCodes = [
+        _table(schema, "OperatorCodeT", builtinCode=code, deprecatedBuiltinCode=code, version=1)
+    ]
+    model.signatureDefs = [signature]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_float_network_computes_what_is_in_its_file(tmp_path):
+    weights = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    bias = np.array([0.5, -1], np.float32)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(affine(weights, bias))
+    network = Network(path)
+    assert network.input_shapes == {"values": (1, 3)}
+    assert network.output_shapes == {"scores": (1, 2)}
+    for x in np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32):
+        found = network({"values": x[None]})["scores"]
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, (weights @ x + bias)[None], rtol=1e-5)
+
+
+def test_an_integer_network_takes_and_gives_floats():
+    network = bundle.load(bundle.find(Settings().model)).network
+    inputs = {name: np.zeros(s, np.float32) for name, s in network.input_shapes.items()}
+    outputs = network(inputs)
+    for name, shape in network.output_shapes.items():
+        assert outputs[name].shape == shape
+        assert outputs[name].dtype == np.float32
+    assert (network(inputs)["scores"] == outputs["scores"]).all()
+
+
+def test_a_missing_file_is_told_in_one_line(tmp_path):
+    with pytest.raises(TfliteError) as error:
+        Network(tmp_path / "none.tflite")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_others_say_meanwhile_reaches_stderr(capfd):
+    with tflite._without_greeting():
+        os.write(2, b"before\n" + tflite._GREETING + b"after\n")
+    os.write(2, b"later\n")
+    assert capfd.readouterr().err == "before\nafter\nlater\n"
+
+
+def test_stderr_comes_back_after_a_failure(capfd):
+    with pytest.raises(ZeroDivisionError), tflite._without_greeting():
+        1 / os.write(2, b"the reason\n") / 0
+    os.write(2, b"later\n")
+    assert capfd.readouterr().err == "the reason\nlater\n"
+
+
+def test_loading_a_model_says_nothing():
+    path = bundle.find(Settings().model) / bundle.MODEL_FILE
+    code = "import sys; from pathlib import Path; from serd.tflite import Network\n"
+    code += "n = Network(Path(sys.argv[1])); import numpy as np\n"
+    code += "n({name: np.zeros(shape, 'f4') for name, shape in n.input_shapes.items()})"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+# In the other runtime: reads inputs from an .npz, writes outputs to another.
+OTHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from serd.tflite import Network
+network = Network(Path(sys.argv[1]))
+data = np.load(sys.argv[2])
+names = list(network.input_shapes)
+rows = zip(*(data[name] for name in names))
+found = [network(dict(zip(names, row)))["scores"] for row in rows]
+np.savez(sys.argv[3], scores=np.concatenate(found))
+print(*(name for name in ("ai_edge_litert", "tflite_runtime") if name in sys.modules))
+"""
+
+
+def other_python():
+    name = os.environ.get("SERD_TFLITE_PYTHON")
+    path = Path(name) if name else ROOT / ".venv-tflite" / "bin" / "python"
+    if not path.exists():
+        pytest.skip("no Python with tflite-runtime: neither $SERD_TFLITE_PYTHON nor .venv-tflite")
+    return path
+
+
+@pytest.mark.parametrize("path", bundle.available(), ids=lambda path: path.name)
+def test_both_runtimes_give_the_same_scores(path, tmp_path, woman, man, record_property):
+    pytest.importorskip("ai_edge_litert", reason="here, too, is only tflite-runtime")
+    other = other_python()
+    loaded = bundle.load(path)
+    classifier = Classifier(loaded)
+    inputs, here = [], []
+
+    def network(values):
+        inputs.append(values)
+        outputs = loaded.network(values)
+        here.append(outputs["scores"])
+        return outputs
+
+    network.input_shapes = loaded.network.input_shapes
+    classifier._network = network
+    for clip in (woman, man):
+        for segment in segments_of(read_blocks(clip), SegmentSettings()):
+            classifier.classify(segment.samples)
+    assert len(here) >= 8  # four sentences each
+
+    given, got = tmp_path / "in.npz", tmp_path / "out.npz"
+    np.savez(given, **{name: np.stack([row[name] for row in inputs]) for name in inputs[0]})
+    done = subprocess.run(
+        [other, "-c", OTHER, path / bundle.MODEL_FILE, given, got],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["tflite_runtime"]
+    there = np.load(got)["scores"]
+    temperature = loaded.card.temperature
+    difference = np.abs(
+        softmax(np.concatenate(here) / temperature) - softmax(there / temperature)
+    ).max()
+    record_property("largest difference of a probability", float(difference))
+    assert difference <= 1e-2
