@@ -27,7 +27,7 @@ _QUEUED = 64
 _TICK_S = 0.25
 _CLOSE_S = 2.5
 """For all sources to close, and for the last utterances to be recognised."""
-_GOODBYE_S = 0.8
+_GOODBYE_S = 2.0
 """For the broker to take the last words."""
 _LAST_TRIES_S = 10.0
 """With `once`: how long the broker may take nothing before the rest stays in the outbox."""

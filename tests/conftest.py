@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from serd.audio import Floats, pcm_to_float, read
+
+settings.register_profile("serd", deadline=None)  # no test holds the clock
+settings.load_profile("serd")
 
 ROOT = Path(__file__).parent.parent
 

@@ -33,6 +33,8 @@ from .running import PIPE_SAMPLES, Talker, configuration, durations_ms, loads, r
 __all__ = ["mosquitto", "watcher"]  # fixtures
 
 CAM = "serd/pi/cam/event"
+SOME = 3
+"""Utterances that are always found in what the talker says, whatever was heard before."""
 
 
 def max_speed(path):
@@ -45,6 +47,10 @@ def sources(**specs):
 
 def events(watcher, source):
     return [EmotionEvent.from_json(one) for one in watcher.payloads(f"serd/pi/{source}/event")]
+
+
+def json_ids(lines):
+    return {one["id"] for one in loads([line for line in lines if line.startswith("{")])}
 
 
 @pytest.fixture
@@ -74,7 +80,6 @@ def test_every_utterance_of_several_sources_arrives(mosquitto, watcher, start, w
             said = events(watcher, source)
             assert [one.duration_ms for one in said] == durations_ms(path)
             assert {(one.node, one.source) for one in said} == {("pi", source)}
-            assert not any(one.queued for one in said[1:])
         assert serd.err == ""
     arrived = [message for message in watcher.seen if message.topic.endswith("/event")]
     assert {message.qos for message in arrived} == {1}
@@ -82,7 +87,6 @@ def test_every_utterance_of_several_sources_arrives(mosquitto, watcher, start, w
     told = retained(mosquitto.port)
     for node_or_source in ("", "woman/", "man/", "cam/"):
         assert told[f"serd/pi/{node_or_source}status"] == "offline"
-    assert watcher.payloads("serd/pi/woman/status")[-2:] == ["online", "offline"]
     assert watcher.payloads("serd/pi/status") == ["online", "offline"]
 
 
@@ -91,11 +95,12 @@ def test_what_a_newcomer_is_told(mosquitto, watcher, start, talker):
     with start(mosquitto.url, *sources(cam=talker.spec)) as serd:
         eventually(lambda: watcher.last("serd/pi/cam/status") == "online")
         talker.speak()
-        eventually(lambda: len(events(watcher, "cam")) >= 4)
+        eventually(lambda: len(events(watcher, "cam")) >= SOME)
         # The report is told each second: wait for one that was made after all events.
         health = lambda: json.loads(watcher.last("serd/pi/health") or "{}")  # noqa: E731
-        eventually(lambda: health() and health()["sources"]["cam"]["utterances"] >= 4)
-        eventually(lambda: health()["outbox"]["depth"] == 0)
+        eventually(lambda: health() and health()["sources"]["cam"]["utterances"] >= SOME)
+        eventually(lambda: health()["outbox"]["depth"] == 0 and health()["latency_ms"]["median"])
+        assert not any(one.queued for one in events(watcher, "cam"))
         told = retained(mosquitto.port)
         assert serd.end(signal.SIGTERM) == 0
     assert told["serd/pi/status"] == told["serd/pi/cam/status"] == "online"
@@ -120,7 +125,7 @@ def test_what_a_newcomer_is_told(mosquitto, watcher, start, talker):
     cam = report["sources"]["cam"]
     assert (cam["online"], cam["opened"], cam["dropped"]) == (True, 1, 0)
     accounted = cam["samples_in_segments"] + cam["samples_discarded"] + cam["samples_muted"]
-    assert 0 <= cam["samples"] - accounted < 16_000 + PIPE_SAMPLES  # that much is held
+    assert 0 <= cam["samples"] - accounted < 16 * 16_000  # one utterance at most is held
 
 
 def test_a_state_turns_idle_by_itself(mosquitto, watcher, start, talker):
@@ -128,7 +133,7 @@ def test_a_state_turns_idle_by_itself(mosquitto, watcher, start, talker):
     with start(mosquitto.url, *sources(cam=talker.spec), config=short):
         eventually(lambda: watcher.last("serd/pi/cam/status") == "online")
         talker.speak()
-        eventually(lambda: len(events(watcher, "cam")) >= 4)
+        eventually(lambda: len(events(watcher, "cam")) >= SOME)
         states = lambda: [json.loads(one) for one in watcher.payloads("serd/pi/cam/state")]  # noqa: E731
         eventually(lambda: states()[-1]["emotion"] == "idle")
     assert states()[-1]["confidence"] is None
@@ -172,13 +177,13 @@ def test_a_signal_ends_it(number, mosquitto, watcher, start, woman):
     assert watcher.payloads("serd/pi/status") == ["online", "offline"]
 
 
-def test_a_signal_ends_it_where_no_broker_is(start, woman, talker):
+def test_a_signal_ends_it_where_no_broker_is(start, talker):
     with start(f"mqtt://127.0.0.1:{free_port()}", *sources(cam=talker.spec)) as serd:
         eventually(lambda: "unreachable" in serd.err)
         talker.speak()
-        eventually(lambda: len(serd.out) >= 4)
+        eventually(lambda: len(serd.out) >= SOME)
         assert serd.end(signal.SIGTERM) == 0
-        assert [one["duration_ms"] for one in loads(serd.out)] == durations_ms(woman)
+        assert {one["source"] for one in loads(serd.out)} == {"cam"}
         assert serd.err.count("\n") == 1
 
 
@@ -189,24 +194,23 @@ def test_a_killed_broker_costs_nothing(tmp_path, start, talker):
         with start(broker.url, *sources(cam=talker.spec)) as serd:
             eventually(lambda: watcher.last("serd/pi/cam/status") == "online")
             talker.speak()
-            eventually(lambda: len(events(watcher, "cam")) >= 4)
-            eventually(lambda: len(serd.out) >= 4)
+            eventually(lambda: len(events(watcher, "cam")) >= SOME)
             broker.kill()
             eventually(lambda: "connection lost" in serd.err)
             talker.speak()
-            eventually(lambda: len(serd.out) >= 8)  # as JSON: there is no broker
-            kept = {one["id"] for one in loads(serd.out[4:])}
+            eventually(lambda: len(json_ids(serd.out)) >= SOME)  # JSON: there is no broker
+            kept = json_ids(serd.out)
             broker.start()
             eventually(lambda: kept <= {one.id for one in events(watcher, "cam")}, "the rest")
-            late = {one.id: one.queued for one in events(watcher, "cam") if one.id in kept}
-            assert len(late) == 4
-            assert all(late.values())
+            assert all(one.queued for one in events(watcher, "cam") if one.id in kept)
             # The statuses stand again, and go right from now on.
             eventually(lambda: retained(broker.port)["serd/pi/status"] == "online")
             assert retained(broker.port)["serd/pi/cam/status"] == "online"
+            before = {one.id for one in events(watcher, "cam")}
             talker.speak()
-            eventually(lambda: len({one.id for one in events(watcher, "cam")}) >= 12)
-            assert not events(watcher, "cam")[-1].queued
+            fresh = lambda: [one for one in events(watcher, "cam") if one.id not in before]  # noqa: E731
+            eventually(lambda: len(fresh()) >= SOME)
+            assert not fresh()[-1].queued
             assert serd.end(signal.SIGKILL) == -signal.SIGKILL
             eventually(lambda: watcher.last("serd/pi/status") == "offline", "the last will")
             assert retained(broker.port)["serd/pi/status"] == "offline"
@@ -223,16 +227,16 @@ def test_what_a_killed_daemon_kept_is_delivered_by_the_next(mosquitto, start, ta
     mosquitto.kill()
     with start(mosquitto.url, *sources(cam=talker.spec)) as serd:
         talker.speak()
-        eventually(lambda: len(serd.out) >= 4)
-        kept = [one["id"] for one in loads(serd.out)]
+        eventually(lambda: len(serd.out) >= SOME)
         assert serd.end(signal.SIGKILL) == -signal.SIGKILL
+        kept = [one["id"] for one in loads(serd.out)]
     mosquitto.start()
     watcher = Watcher(mosquitto.port)
     try:
         with start(mosquitto.url, *sources(cam="exec:sleep 1000")):
-            eventually(lambda: len(events(watcher, "cam")) >= 4)
+            eventually(lambda: len(events(watcher, "cam")) >= len(kept))
         arrived = events(watcher, "cam")
-        assert [one.id for one in arrived] == kept
+        assert [one.id for one in arrived][: len(kept)] == kept
         assert all(one.queued for one in arrived)
     finally:
         watcher.close()
@@ -249,7 +253,7 @@ def test_listening_is_switched_over_mqtt(mosquitto, watcher, start, talker):
     with start(mosquitto.url, *sources(cam=talker.spec)) as serd:
         eventually(lambda: watcher.last("serd/pi/cam/status") == "online")
         talker.speak()
-        eventually(lambda: len(events(watcher, "cam")) >= 4)
+        eventually(lambda: len(events(watcher, "cam")) >= SOME)
         for payload in (b"", b"off", b"OFF\0", b"\xff\xfe", b"0", b"[" * 100_000):
             say("cam/listening/set", payload)
         say("nobody/listening/set", b"OFF")
@@ -266,7 +270,7 @@ def test_listening_is_switched_over_mqtt(mosquitto, watcher, start, talker):
         say("cam/listening/set", b"ON")
         eventually(lambda: watcher.last("serd/pi/cam/listening") == "ON")
         talker.speak()
-        eventually(lambda: len(events(watcher, "cam")) >= heard + 4)
+        eventually(lambda: len(events(watcher, "cam")) >= heard + SOME)
         assert serd.end(signal.SIGTERM) == 0
         assert serd.err.count("ignored the command") == 7
 
@@ -283,7 +287,7 @@ def test_with_a_broker_a_pipe_gets_plain_lines(mosquitto, watcher, start, talker
     with start(mosquitto.url, *sources(cam=talker.spec)) as serd:
         eventually(lambda: watcher.last("serd/pi/cam/status") == "online")
         talker.speak()
-        eventually(lambda: len(serd.out) >= 4)
+        eventually(lambda: len(serd.out) >= SOME)
         assert all(re.match(r"\d\d:\d\d:\d\d  pi/cam ", line) for line in serd.out)
 
 
@@ -309,7 +313,7 @@ def test_two_daemons_do_not_share_a_state(mosquitto, start, talker, tmp_path):
     outbox.close()
 
 
-def test_nobody_reads_what_it_prints(start, talker, command):
+def test_nobody_reads_what_it_prints(talker, command):
     loop = f"while cat '{talker.pcm_path}'; do sleep 0.01; done"
     words = [*command, "run", "--broker", "none", *sources(cam=f'exec:sh -c "{loop}"')]
     serd = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -324,7 +328,7 @@ def test_nobody_reads_what_it_prints(start, talker, command):
         serd.stderr.close()
 
 
-def test_a_terminal_shows_a_table(start, woman, command, monkeypatch):
+def test_a_terminal_shows_a_table(woman, command, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -401,7 +405,7 @@ def test_a_live_source_does_not_wait_but_drops(talker, monkeypatch):
 def test_a_stalled_recogniser_does_not_hold_up_the_end(talker, monkeypatch):
     stalled = Stalled(f"exec:cat '{talker.pcm_path}'", monkeypatch)
     monkeypatch.setattr("serd.daemon._CLOSE_S", 0.1)
-    eventually(lambda: stalled.daemon._queue.full())
+    eventually(stalled.daemon._queue.full)
     stalled.daemon.stop()
     stalled._thread.join(PATIENCE_S / 2)
     assert not stalled._thread.is_alive()  # although nobody has let it go
