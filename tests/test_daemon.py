@@ -162,7 +162,7 @@ def test_one_bad_source_disturbs_no_other(mosquitto, watcher, start, woman, tmp_
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it(number, mosquitto, watcher, start, woman):
+def test_a_signal_ends_it(number, mosquitto, watcher, start, woman, tmp_path):
     stubborn = "exec:sh -c \"trap '' TERM INT; while head -c 3200 /dev/zero; do sleep 0.1; done\""
     specs = sources(file=f"file:{woman}", cam=stubborn, door="exec:false")
     with start(mosquitto.url, *specs) as serd:
@@ -173,8 +173,11 @@ def test_a_signal_ends_it(number, mosquitto, watcher, start, woman):
     told = retained(mosquitto.port)
     for topic in ("serd/pi/status", "serd/pi/file/status", "serd/pi/cam/status"):
         assert told[topic] == "offline"
-    # Said by itself: a last will would come a second time.
     assert watcher.payloads("serd/pi/status") == ["online", "offline"]
+    # It said so itself: a broker says the last will of those who leave without a word.
+    log = (tmp_path / "mosquitto.log").read_text()
+    assert "serd-pi" in log
+    assert "serd-pi closed its connection" not in log
 
 
 def test_a_signal_ends_it_where_no_broker_is(start, talker):
@@ -359,6 +362,19 @@ def test_a_terminal_shows_a_table(woman, command, monkeypatch):
     assert not any(line.startswith("{") for line in lines)
 
 
+class Narrow(queue.Queue):
+    """Counts how often it was found full."""
+
+    refused = 0
+
+    def put(self, *arguments, **options):
+        try:
+            super().put(*arguments, **options)
+        except queue.Full:
+            self.refused += 1
+            raise
+
+
 class Stalled:
     """A daemon in this process whose recogniser waits to be let go."""
 
@@ -369,7 +385,7 @@ class Stalled:
         self.daemon = Daemon(
             settings, once=True, on_event=lambda event, _connected: self.events.append(event)
         )
-        self.daemon._queue = queue.Queue(1)
+        self.daemon._queue = self.queue = Narrow(1)
         recognise = self.daemon._recogniser.recognise
         monkeypatch.setattr(
             self.daemon._recogniser,
@@ -387,8 +403,9 @@ class Stalled:
 
 
 def test_a_file_waits_until_there_is_room(woman, monkeypatch):
+    monkeypatch.setattr("serd.daemon._TICK_S", 0.001)
     stalled = Stalled(max_speed(woman), monkeypatch)
-    eventually(lambda: stalled.daemon._queue.full() and stalled.health.utterances >= 3)
+    eventually(lambda: stalled.queue.refused >= 10)
     stalled.end()
     assert [one.duration_ms for one in stalled.events] == durations_ms(woman)
     assert stalled.health.dropped == 0
@@ -405,7 +422,7 @@ def test_a_live_source_does_not_wait_but_drops(talker, monkeypatch):
 def test_a_stalled_recogniser_does_not_hold_up_the_end(talker, monkeypatch):
     stalled = Stalled(f"exec:cat '{talker.pcm_path}'", monkeypatch)
     monkeypatch.setattr("serd.daemon._CLOSE_S", 0.1)
-    eventually(stalled.daemon._queue.full)
+    eventually(stalled.queue.full)
     stalled.daemon.stop()
     stalled._thread.join(PATIENCE_S / 2)
     assert not stalled._thread.is_alive()  # although nobody has let it go

@@ -131,7 +131,12 @@ def test_an_utterance_ends_at_a_gap(pcm, segments, clock, live, shift):
     assert all(np.array_equal(one.samples, pcm[one.start - lost : one.end - lost]) for one in after)
     if shift == 0:  # the same frames, and so the same cuts
         assert [one.start - lost for one in after[-2:]] == [one.start for one in segments[-2:]]
-    if not live:
+    if live:
+        began = clock.time - timedelta(seconds=(pcm.size + lost) / SAMPLE_RATE)
+        told = [(one.start - began).total_seconds() for one in found[-len(after) :]]
+        expected = [one.start / SAMPLE_RATE for one in after]
+        assert told == pytest.approx(expected, abs=1e-5)
+    else:
         told = [(one.start - START).total_seconds() for one in found]
         assert told == pytest.approx([one.segment.start / SAMPLE_RATE for one in found], abs=1e-5)
 

@@ -166,7 +166,9 @@ def test_the_embedded_broker_and_a_watcher(ending, tmp_path, command, watch, wom
         assert serd.end(signal.SIGTERM if ending == "signal" else None) == 0
         assert one.end() == 0
         assert (one.out[0], one.out[-1]) == ("pi is online", "pi is offline")
-        if ending == "once":  # at the speed of speech, and so all after the watcher was there
+        if ending == "once":
             shown = [float(line.split(" s ")[0].split()[-1]) for line in lines(one)]
-            assert shown == [round(ms / 1000, 1) for ms in durations_ms(woman)]
+            said = [round(ms / 1000, 1) for ms in durations_ms(woman)]
+            assert shown
+            assert shown == said[-len(shown) :]  # on a slow machine it may come late
         assert one.err == serd.err == ""
