@@ -49,7 +49,7 @@ class EmotionEvent:
     """Published later than at the first try."""
     model: str
     latency_ms: int
-    """From the end of the utterance's sound to this event."""
+    """From when the end of the utterance was certain, after the hangover, to this event."""
 
     @property
     def best(self) -> str:
