@@ -85,6 +85,8 @@ def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
     try:
         if path.is_dir():
             raise AudioError("is a directory")
+        if not path.is_file() and path.exists():
+            raise AudioError("is not a regular file")
         if path.stat().st_size == 0:
             raise AudioError("is empty")
         with soundfile.SoundFile(os.fsencode(path)) as file:  # it would not take every name

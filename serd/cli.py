@@ -119,6 +119,8 @@ def run(
         if not equals:
             raise SettingsError(f"--source {name}: not NAME=SPEC")
     sources = {name: spec for name, _, spec in named} or None
+    if len(sources or {}) < len(named):
+        raise SettingsError("--source: two have the same name")
     mqtt = {"broker": broker} if broker else None
     settings = load(config, sources=sources, mqtt=mqtt, model=model)
     with ExitStack() as stack:
@@ -220,7 +222,10 @@ def devices() -> None:
     """List the microphones."""
     from serd.capture import devices as found
 
-    for device in found():
+    microphones = found()
+    if not microphones:
+        print("serd: no microphones", file=sys.stderr)
+    for device in microphones:
         mark = "*" if device.is_default else " "
         sound = f"{device.channels} ch  {device.sample_rate:6} Hz"
         print(f"{mark} {device.index:3}  {sound}  {device.name}")

@@ -1,5 +1,6 @@
 """Hears what serd publishes, from any machine: `serd watch`."""
 
+import logging
 import queue
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from serd.events import EmotionEvent
 from serd.mqtt import PORTS, password
 from serd.settings import MqttSettings, SettingsError
 from serd.topics import Topics
+
+_log = logging.getLogger(__name__)
 
 
 class Subscriber:
@@ -41,6 +44,8 @@ class Subscriber:
             [(self._topics.event("+"), 1), (self._topics.status, 1)]
         )
         self._client.on_message = self._on_message
+        self._client.on_connect_fail = self._on_connect_fail
+        self._unreachable = False
 
     def messages(self) -> Iterator[EmotionEvent | tuple[str, bool]]:
         """Events, and (node, online) when a node comes or goes; for ever."""
@@ -51,6 +56,11 @@ class Subscriber:
                 yield self._received.get()
         finally:
             self._client.loop_stop()
+
+    def _on_connect_fail(self, _client: Client, _data: object) -> None:
+        if not self._unreachable:  # once, not for each try
+            self._unreachable = True
+            _log.warning("MQTT broker %s:%d unreachable; retrying", self._host, self._port)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         levels = message.topic.split("/")
