@@ -113,6 +113,7 @@ def run(
     """Listen, recognise and publish."""
     from serd.daemon import Daemon
     from serd.settings import SettingsError, load
+    from serd.terminal import shown_events
 
     named = [item.partition("=") for item in source or []]
     for name, equals, _ in named:
@@ -124,24 +125,11 @@ def run(
     mqtt = {"broker": broker} if broker else None
     settings = load(config, sources=sources, mqtt=mqtt, model=model)
     with ExitStack() as stack:
-        daemon = Daemon(settings, once=once, on_event=_shown_events(stack))
+        daemon = Daemon(settings, once=once, on_event=shown_events(stack))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())
         if not daemon.run():
             raise typer.Exit(1)
-
-
-def _shown_events(stack: ExitStack) -> Callable[..., None]:
-    """A live table in a terminal; in a pipe plain lines, as JSON while no broker takes them."""
-    from serd.terminal import EventTable, event_line
-
-    if sys.stdout.isatty():
-        table = stack.enter_context(EventTable("serd: latest utterances (Ctrl+C ends)"))
-        return lambda event, _connected: table.add(event)
-
-    return lambda event, connected: print(
-        event_line(event) if connected else event.to_json(), flush=True
-    )
 
 
 @app.command()

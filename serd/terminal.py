@@ -6,7 +6,8 @@ import logging
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO, TypeVar
@@ -141,6 +142,17 @@ def _log_to(stream: TextIO, instead_of: TextIO) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is instead_of:
             handler.setStream(stream)
+
+
+def shown_events(stack: ExitStack) -> Callable[[EmotionEvent, bool], None]:
+    """A live table in a terminal; in a pipe plain lines, as JSON while no broker takes them."""
+    if sys.stdout.isatty():
+        table = stack.enter_context(EventTable("serd: latest utterances (Ctrl+C ends)"))
+        return lambda event, _connected: table.add(event)
+
+    return lambda event, connected: print(
+        event_line(event) if connected else event.to_json(), flush=True
+    )
 
 
 class Report(Protocol):
