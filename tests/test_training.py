@@ -95,6 +95,9 @@ def test_the_card_tells_every_fold_and_who_was_held_out(made: Path) -> None:
         assert np.sum(figures[kind]["confusion"]) == 32
     assert len(card["data"][0]["held_out"].split(", ")) == 4
     assert card["trained_by"]["command"].endswith("reproduce tiny.toml --data data")
+    for_people = (made / "models" / "tiny" / "README.md").read_text()
+    assert f"{100 * figures['int8']['uar']['mean']:.1f} ± " in for_people
+    assert "CC BY-NC-SA 4.0" in for_people
 
 
 @pytest.mark.timeout(600)
