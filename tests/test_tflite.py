@@ -132,20 +132,6 @@ def test_a_missing_file_is_told_in_one_line(tmp_path):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_what_others_say_meanwhile_reaches_stderr(capfd):
-    with tflite._without_greeting():
-        os.write(2, b"before\n" + tflite._GREETING + b"after\n")
-    os.write(2, b"later\n")
-    assert capfd.readouterr().err == "before\nafter\nlater\n"
-
-
-def test_stderr_comes_back_after_a_failure(capfd):
-    with pytest.raises(ZeroDivisionError), tflite._without_greeting():
-        1 / os.write(2, b"the reason\n") / 0
-    os.write(2, b"later\n")
-    assert capfd.readouterr().err == "the reason\nlater\n"
-
-
 def test_loading_a_model_says_nothing():
     path = bundle.find(Settings().model) / bundle.MODEL_FILE
     code = "import sys; from pathlib import Path; from serd.tflite import Network\n"

@@ -171,4 +171,6 @@ def test_the_embedded_broker_and_a_watcher(ending, tmp_path, command, watch, wom
             said = [round(ms / 1000, 1) for ms in durations_ms(woman)]
             assert shown
             assert shown == said[-len(shown) :]  # on a slow machine it may come late
-        assert one.err == serd.err == ""
+        late = f"serd: MQTT broker 127.0.0.1:{port} unreachable; retrying\n"
+        assert one.err in ("", late)  # it may be there before the broker
+        assert serd.err == ""
