@@ -53,10 +53,10 @@ def measure(model: str) -> Iterator[str]:
 
 
 def speechlike(seconds: float) -> Pcm:
-    """A sentence of 2.5 s in every 4 s: harmonics of 150 Hz, syllables, a little noise."""
+    """A sentence of 2 s in every 4 s: harmonics of 150 Hz, syllables, a little noise."""
     t = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
     voice = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 25))
-    syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0.2, 1) * (t > 0.7) * (t < 3.2)
+    syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0.2, 1) * (t > 1) * (t < 3)
     noise = np.random.default_rng(0).normal(0, 0.002, t.size)
     sentence = (8_000 * (0.4 * voice * syllables + noise)).astype(np.int16)
     return np.tile(sentence, int(np.ceil(seconds / 4)))[: int(seconds * SAMPLE_RATE)]
@@ -105,7 +105,8 @@ def _end_of_speech_to_publish(classifier: Classifier) -> Iterator[str]:
         publisher.stop(0.1)
         log.disabled = False
         outbox.close()
-    yield _quantiles("end of speech to publish", times)
+    length = utterance.segment.samples.size / SAMPLE_RATE
+    yield _quantiles(f"end of speech to publish, utterances of {length:.1f} s", times)
 
 
 def _pipeline_speed(classifier: Classifier) -> str:
