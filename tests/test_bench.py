@@ -41,7 +41,7 @@ def test_every_figure_is_printed(monkeypatch):
         r"model: .+, \d+ kB",
         "features of 3 s" + quantiles,
         "features and inference of 3 s" + quantiles,
-        "end of speech to publish" + quantiles,
+        r"end of speech to publish, utterances of [\d.]+ s" + quantiles,
         r"whole pipeline: [1-9]\d* × real time on one core \(.+; [1-9]\d* utterances\)",
         "cold start of serd classify" + quantiles,
         r"peak memory of the daemon: [1-9]\d* MB",
