@@ -1,52 +1,284 @@
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from serd.features import FeatureSpec, extract
-from training import augment
-from training.config import Augmentation
+from serd.audio import SAMPLE_RATE, Floats
+from training import augment, noises
+from training.augment import Augmentation, Augmenter, power
+from training.noises import NoiseError
 
-RNG = np.random.default_rng(0)
-SOUND = RNG.normal(0, 0.1, 16_000).astype(np.float32) * np.hanning(16_000).astype(np.float32)
-LOG_MEL = extract(SOUND, FeatureSpec())
+NOWHERE = Path("nowhere")
+TIME = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+SOUND = (
+    0.1 * np.random.default_rng(0).standard_normal(SAMPLE_RATE) * np.hanning(SAMPLE_RATE)
+).astype(np.float32)
+EVERYTHING = Augmentation(
+    speed=0.1, room_share=0.5, noise_snr_db=(0, 20), noise=("hum",), gain_db=12, shift_ms=300
+)
+
+seeds = st.integers(0, 1000)
+
+
+def tone(hertz: float) -> Floats:
+    return (0.5 * np.sin(2 * np.pi * hertz * TIME)).astype(np.float32)
+
+
+def varied(options: Augmentation, samples: Floats, seed: int, data: Path = NOWHERE) -> Floats:
+    return Augmenter(options, data)(samples, np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: two kinds of hum, and a room with one reflection after 10 ms."""
+    data = tmp_path_factory.mktemp("data")
+    for kind, hertz in {"hum/low": 100, "hum/high": 3000, "hum/baby_cry": 1000}.items():
+        (data / kind).mkdir(parents=True)
+        soundfile.write(data / kind / "a.wav", tone(hertz), SAMPLE_RATE)
+    (data / "rir").mkdir()
+    response = np.zeros(400, np.float32)
+    response[[37, 197]] = 0.5, -0.25
+    soundfile.write(data / "rir" / "box.flac", response, SAMPLE_RATE)
+    return data
 
 
 def test_nothing_switched_on_changes_nothing() -> None:
-    assert np.array_equal(augment.augment(LOG_MEL, Augmentation(), RNG), LOG_MEL)
+    assert np.array_equal(varied(Augmentation(), SOUND, 0), SOUND)
 
 
-def test_gain_moves_the_features_as_it_moves_the_sound() -> None:
-    louder = extract(SOUND * np.float32(10 ** (6 / 20)), FeatureSpec())
-    assert np.abs(louder - (LOG_MEL + 6 / 40)).max() < 1e-3
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gain_db": -1},
+        {"gain_db": float("inf")},
+        {"speed": 0.5},
+        {"room_share": 1.1},
+        {"noise_snr_db": (20, 10)},
+        {"noise_snr_db": (10, float("nan"))},
+        {"pitch": 1},
+    ],
+)
+def test_options_without_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Augmentation.model_validate(wrong)
 
 
-def test_warp_by_one_and_no_shift_is_the_identity() -> None:
-    assert np.allclose(augment.warp(LOG_MEL, 1, 0), LOG_MEL[:-1], atol=1e-6)
+@given(seed=seeds, gain_db=st.floats(0.1, 12))
+def test_gain_is_one_factor_in_its_range(seed: int, gain_db: float) -> None:
+    louder = varied(Augmentation(gain_db=gain_db), SOUND, seed)
+    factor = np.sqrt(power(louder) / power(SOUND))
+    assert np.allclose(louder, SOUND * factor, rtol=1e-4, atol=1e-7)
+    assert abs(20 * np.log10(factor)) <= gain_db + 1e-4
 
 
-@given(speed=st.floats(0.8, 1.25))
-def test_speed_changes_the_length(speed: float) -> None:
-    warped = augment.warp(LOG_MEL, speed, 0)
-    assert len(warped) == pytest.approx(len(LOG_MEL) / speed, abs=2)
+def test_gains_fill_their_range() -> None:
+    louder = [power(varied(Augmentation(gain_db=6), SOUND, seed)) for seed in range(200)]
+    gains = 10 * np.log10(np.array(louder) / power(SOUND))
+    assert gains.min() < -5.5
+    assert gains.max() > 5.5
+    assert abs(gains.mean()) < 1
 
 
-def test_a_shift_by_whole_bands_moves_the_bands() -> None:
-    shifted = augment.warp(LOG_MEL, 1, 3)
-    assert np.allclose(shifted[:, 3:], LOG_MEL[:-1, :-3], atol=1e-6)
+def test_what_would_clip_is_scaled_down_as_a_whole() -> None:
+    loud = tone(440) * 2
+    results = [varied(Augmentation(gain_db=20), loud, seed) for seed in range(20)]
+    for result in results:
+        assert np.allclose(result, loud * np.abs(result).max() / np.abs(loud).max(), atol=1e-6)
+    peaks = [np.abs(result).max() for result in results]
+    assert max(peaks) == pytest.approx(1, abs=1e-6)
+    assert min(peaks) < 0.5
 
 
-@given(snr_db=st.floats(0, 40), seed=st.integers(0, 100))
-def test_noise_has_the_power_asked_for(snr_db: float, seed: int) -> None:
-    noisy = augment.add_noise(LOG_MEL, snr_db, np.random.default_rng(seed))
-    clean, both = (10.0 ** (4 * x.astype(float) - 4) for x in (LOG_MEL, noisy))
-    assert both.mean() / clean.mean() - 1 == pytest.approx(10 ** (-snr_db / 10), rel=0.01, abs=1e-5)
-    assert noisy.max() - noisy.min() <= 2 + 1e-6
+@given(seed=seeds, snr_db=st.floats(-10, 50), recorded=st.booleans())
+def test_noise_has_the_power_asked_for(
+    folder: Path, seed: int, snr_db: float, recorded: bool
+) -> None:
+    options = Augmentation(
+        noise_snr_db=(snr_db, snr_db), noise_share=1, noise=("hum",) if recorded else ()
+    )
+    quiet = SOUND / 10
+    noise = varied(options, quiet, seed, folder) - quiet
+    assert 10 * np.log10(power(quiet) / power(noise)) == pytest.approx(snr_db, abs=0.1)
 
 
-@given(seed=st.integers(0, 100))
-def test_masks_leave_the_rest_alone(seed: int) -> None:
-    masked = augment.mask(LOG_MEL, 1, 1, np.random.default_rng(seed))
-    changed = masked != LOG_MEL
-    assert changed.mean() <= 0.1 + 0.125
-    assert np.unique(masked[changed]).size <= 1
+def test_noise_comes_as_often_as_asked_for() -> None:
+    options = Augmentation(noise_snr_db=(0, 40), noise_share=0.3)
+    noisy = [not np.array_equal(varied(options, SOUND, seed), SOUND) for seed in range(300)]
+    assert np.mean(noisy) == pytest.approx(0.3, abs=0.1)
+
+
+def test_noise_comes_from_all_kinds_but_voices(folder: Path) -> None:
+    options = Augmentation(noise_snr_db=(0, 0), noise_share=1, noise=("hum",))
+    noise = [varied(options, SOUND, seed, folder) - SOUND for seed in range(40)]
+    assert {int(np.abs(np.fft.rfft(n)).argmax()) for n in noise} == {100, 3000}
+
+
+def test_colours_are_smooth_and_differ() -> None:
+    """Averaged over a third of an octave, neighbours are close and two noises are not."""
+    rng = np.random.default_rng(0)
+    edges = (200 * 2 ** (np.arange(16) / 3)).astype(int)
+    levels = []
+    for _ in range(8):
+        spectrum = np.abs(np.fft.rfft(augment.coloured_noise(SAMPLE_RATE, rng))) ** 2
+        bands = np.add.reduceat(spectrum, edges)[:-1] / np.diff(edges)
+        levels.append(10 * np.log10(bands / bands.mean()))
+    assert np.abs(np.diff(levels, axis=1)).max() < 10
+    assert np.std(levels, axis=0).mean() > 2
+
+
+def test_an_excerpt_wraps_round() -> None:
+    recording = np.arange(1, 6, dtype=np.int16)
+    excerpt = augment.excerpt(recording, 12, np.random.default_rng(1)) * 32_768
+    assert excerpt.dtype == np.float32
+    assert np.array_equal(np.diff(excerpt) % 5, np.ones(11))
+    starts = {augment.excerpt(recording, 1, np.random.default_rng(s))[0] for s in range(40)}
+    assert len(starts) == 5
+
+
+def test_a_room_of_one_wall_far_away_is_an_echo() -> None:
+    response = noises.impulse_response(np.eye(1, 400, 37, dtype=np.float32)[0])
+    assert np.array_equal(response, [1])
+    assert np.allclose(augment.in_room(SOUND, response), SOUND, atol=1e-6)
+    click = np.eye(1, 1000, 100, dtype=np.float32)[0]
+    echo = np.zeros(300, np.float32)
+    echo[[0, 250]] = 0.8, 0.6
+    heard = augment.in_room(click, echo)
+    assert heard[[100, 350]] == pytest.approx([0.8, 0.6], abs=1e-5)
+    assert np.delete(np.abs(heard), [100, 350]).max() < 1e-5
+
+
+@given(seed=seeds, length=st.integers(1, 5000), tail=st.integers(1, 20_000))
+def test_a_room_keeps_length_and_level(seed: int, length: int, tail: int) -> None:
+    rng = np.random.default_rng(seed)
+    decay = np.exp(-np.arange(tail) / 2000)
+    response = noises.impulse_response((rng.normal(0, 1, tail) * decay).astype(np.float32))
+    heard = augment.in_room(SOUND[5000 : 5000 + length], response)
+    assert len(heard) == length
+    assert power(heard) == pytest.approx(power(SOUND[5000 : 5000 + length]), rel=1e-3)
+
+
+def test_a_room_keeps_the_place(folder: Path) -> None:
+    click = np.eye(1, 1000, 500, dtype=np.float32)[0]
+    heard = varied(Augmentation(room_share=1), click, 0, folder)
+    assert np.flatnonzero(np.abs(heard) > 0.01).tolist() == [500, 660]
+
+
+def test_the_end_does_not_leak_into_the_beginning() -> None:
+    click = np.eye(1, 960, 958, dtype=np.float32)[0]
+    echo = np.zeros(300, np.float32)
+    echo[[0, 250]] = 0.8, 0.6
+    assert np.abs(augment.in_room(click, echo)[:900]).max() < 1e-5
+    assert np.abs(augment.faster(click, 0.93)[:100]).max() < 0.01
+
+
+@given(speed=st.floats(0.8, 1.25), hertz=st.floats(200, 5000))
+def test_speed_changes_length_and_pitch(speed: float, hertz: float) -> None:
+    fast = augment.faster(tone(hertz), speed)
+    assert len(fast) == pytest.approx(SAMPLE_RATE / speed, rel=0.01)
+    spectrum = np.abs(np.fft.rfft(fast * np.hanning(fast.size), 8 * SAMPLE_RATE))
+    pitch = spectrum.argmax() / 8
+    assert pitch == pytest.approx(hertz * speed, rel=0.01)
+    assert pitch * len(fast) == pytest.approx(hertz * SAMPLE_RATE, rel=1e-3)  # both by as much
+    middle = fast[1000:-1000]
+    assert power(middle) == pytest.approx(0.125, rel=0.01)  # no treble is lost
+
+
+def test_what_would_fold_back_is_left_out() -> None:
+    assert power(augment.faster(tone(7500), 1.2)[1000:-1000]) < 1e-6
+
+
+def test_speeds_fill_their_range() -> None:
+    lengths = [varied(Augmentation(speed=0.2), SOUND, seed).size for seed in range(100)]
+    assert SAMPLE_RATE / 1.2 - 1 <= min(lengths) < SAMPLE_RATE / 1.15
+    assert SAMPLE_RATE / 0.85 < max(lengths) < SAMPLE_RATE / 0.8 * 1.01
+
+
+@given(seed=seeds, length=st.integers(1, 16_000), shift_ms=st.floats(0, 500))
+def test_a_shift_cuts_both_ends_and_nothing_else(seed: int, length: int, shift_ms: float) -> None:
+    numbered = np.arange(1, length + 1, dtype=np.float32) / 20_000
+    rest = varied(Augmentation(shift_ms=shift_ms), numbered, seed)
+    most = min(shift_ms * SAMPLE_RATE / 1000, length / 4)
+    first, last = round(rest[0] * 20_000), round(rest[-1] * 20_000)
+    assert np.array_equal(rest, numbered[first - 1 : last])
+    assert first - 1 <= most
+    assert length - last <= most
+
+
+def test_shifts_differ_at_both_ends() -> None:
+    numbered = np.arange(1, SAMPLE_RATE + 1, dtype=np.float32) / 20_000
+    ends = [varied(Augmentation(shift_ms=100), numbered, seed)[[0, -1]] for seed in range(20)]
+    assert len({first for first, _ in ends}) > 10
+    assert len({last for _, last in ends}) > 10
+
+
+@given(seed=seeds, samples=st.sampled_from([1, 2, 3, 160, 4001]), silent=st.booleans())
+def test_anything_in_gives_something_finite(
+    folder: Path, seed: int, samples: int, silent: bool
+) -> None:
+    x = np.zeros(samples, np.float32) if silent else np.full(samples, 0.9, np.float32)
+    for options in (EVERYTHING, EVERYTHING.model_copy(update={"noise": ()})):
+        result = varied(options, x, seed, folder)
+        assert result.dtype == np.float32
+        assert result.ndim == 1
+        assert result.size >= 1
+        assert np.isfinite(result).all()
+        assert np.abs(result).max() <= 1
+        assert result.any() != silent
+
+
+def test_the_seed_decides(folder: Path) -> None:
+    once, again, other = (varied(EVERYTHING, SOUND, seed, folder) for seed in (3, 3, 4))
+    assert np.array_equal(once, again)
+    assert not np.array_equal(once, other)
+
+
+def test_threads_share_an_augmenter(folder: Path) -> None:
+    def one(augmenter: Augmenter, seed: int) -> Floats:
+        return augmenter(SOUND, np.random.default_rng(seed))
+
+    alone = [one(Augmenter(EVERYTHING, folder), seed) for seed in range(24)]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(partial(one, Augmenter(EVERYTHING, folder)), range(24)))
+    assert all(map(np.array_equal, alone, together))
+
+
+def test_what_is_given_stays_as_it_was(folder: Path) -> None:
+    given_ = SOUND.copy()
+    augmenter = Augmenter(EVERYTHING, folder)
+    for seed in range(10):
+        augmenter(given_, np.random.default_rng(seed))
+    assert np.array_equal(given_, SOUND)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Augmentation(room_share=0.1, rooms="none"),
+        Augmentation(noise_snr_db=(0, 1), noise=("none",)),
+    ],
+)
+def test_a_missing_folder_is_told_before_anything_is_varied(
+    folder: Path, options: Augmentation
+) -> None:
+    with pytest.raises(NoiseError, match=r"none: no such folder$"):
+        Augmenter(options, folder)
+
+
+def test_folders_that_nothing_needs_may_be_missing() -> None:
+    options = Augmentation(rooms="none", noise=("none",), gain_db=1)
+    assert Augmenter(options, NOWHERE)(SOUND, np.random.default_rng(0)).size == SOUND.size
+
+
+def test_real_noises_and_rooms(data: Path, speech: Floats) -> None:
+    options = EVERYTHING.model_copy(update={"noise": ("noise/esc10", "noise/speech_commands")})
+    augmenter = Augmenter(options, data)
+    for seed in range(20):
+        result = augmenter(speech, np.random.default_rng(seed))
+        assert np.isfinite(result).all()
+        assert power(result) > 0

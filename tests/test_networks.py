@@ -3,33 +3,89 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="needs the extra training")
 
-from training.networks import cnn  # noqa: E402
+from training import networks  # noqa: E402
+from training.networks import NetworkError  # noqa: E402
+
+FRAMED = {
+    "cnn": ((64, 80), {"channels": (4, 4, 4), "context": 8, "dilations": (1, 2)}),
+    "cnn scaled": ((64, 13), {"channels": (4, 4), "context": 8, "scale": True}),
+    "lstm": ((64, 41), {"units": (8, 8)}),
+    "mobilenetv2": ((160, 160), {"weights": "none"}),
+}
 
 
-@pytest.fixture(scope="module")
-def network() -> "keras.Model":
+def build(name: str) -> "keras.Model":
+    shape, options = FRAMED[name]
     keras.utils.set_random_seed(1)
-    model = cnn.build(64, 80, 8, channels=(4, 4, 4), context=8, dilations=(1, 2))
-    for weights in model.weights:  # as if trained: no statistic is 0 or 1
-        weights.assign(weights + np.random.default_rng(0).uniform(0, 0.2, weights.shape))
-    return model
+    network = networks.build({"x": shape}, 8, name.split(maxsplit=1)[0], **options)
+    rng = np.random.default_rng(0)
+    for weights in network.weights:  # as if trained: no statistic is 0 or 1
+        if weights.dtype == "float32" and name != "mobilenetv2":
+            weights.assign(weights + rng.uniform(0, 0.2, weights.shape))
+    return network
 
 
-def test_what_fills_the_window_up_does_not_matter(network: "keras.Model") -> None:
+@pytest.mark.parametrize("name", [name for name in FRAMED if name != "mobilenetv2"])
+def test_what_fills_the_window_up_does_not_matter(name: str) -> None:
+    network = build(name)
+    (frames, size), _ = FRAMED[name]
     rng = np.random.default_rng(2)
-    features = rng.normal(size=(1, 64, 80)).astype(np.float32)
-    mask = (np.arange(64) < 40).astype(np.float32)[None]
+    features = rng.normal(size=(1, frames, size)).astype(np.float32)
+    mask = (np.arange(frames) < frames * 5 // 8).astype(np.float32)[None]
     other = features.copy()
-    other[:, 40:] = 7
-    one, two = (
-        np.array(network({"log_mel": x, "mask": mask})["scores"]) for x in (features, other)
-    )
-    assert np.abs(one - two).max() < 1e-5
+    other[:, frames * 5 // 8 :] = 7
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        return np.array(network({"x": x, "x_mask": mask})["scores"])
+
+    assert np.abs(scores(features) - scores(other)).max() < 1e-5
     real = features.copy()
-    real[:, 20] += 5
-    assert np.abs(np.array(network({"log_mel": real, "mask": mask})["scores"]) - one).max() > 1e-3
+    real[:, frames // 4] += 5
+    assert np.abs(scores(real) - scores(features)).max() > 1e-3
 
 
-def test_it_gives_one_logit_a_label(network: "keras.Model") -> None:
+@pytest.mark.parametrize("name", FRAMED)
+def test_it_gives_one_logit_a_label(name: str) -> None:
+    network = build(name)
     assert network.output["scores"].shape == (None, 8)
-    assert {x.name for x in network.inputs} == {"log_mel", "mask"}
+    assert {x.name for x in network.inputs} == {"x", "x_mask"}
+
+
+def test_an_mlp_takes_statistics_and_scales_them() -> None:
+    network = networks.build({"x": (180,)}, 3, "mlp", hidden=(16,))
+    assert {x.name for x in network.inputs} == {"x"}
+    assert network.get_layer("scale_x").axis == (-1,)
+
+
+def test_networks_are_joined_each_with_its_own_inputs() -> None:
+    branches = {
+        "a": {"kind": "cnn", "channels": (4, 4), "context": 8},
+        "b": {"kind": "lstm", "units": (8,)},
+        "c": {"kind": "mlp", "hidden": (8,)},
+    }
+    shapes = {"a": (64, 80), "b": (32, 41), "c": (180,)}
+    network = networks.build(shapes, 8, "concatenated", branches=branches, width=8)
+    assert {x.name for x in network.inputs} == {"a", "a_mask", "b", "b_mask", "c"}
+    assert network.output["scores"].shape == (None, 8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "options", "reason"),
+    [
+        ("transformer", {"x": (64, 80)}, {}, "no such network"),
+        ("cnn", {"x": (180,)}, {}, "takes frames"),
+        ("mlp", {"x": (64, 80)}, {}, "takes statistics"),
+        ("cnn", {"x": (64, 80), "y": (64, 80)}, {}, "one input"),
+        ("cnn", {"x": (63, 80)}, {}, "multiple of 4"),
+        ("lstm", {"x": (64, 80)}, {"layers": 3}, "layers"),
+        ("mobilenetv2", {"x": (64, 80)}, {"weights": "none"}, "160"),
+        ("mobilenetv2", {"x": (160, 160)}, {"weights": "nowhere.h5"}, "no weights file nowhere.h5"),
+        ("concatenated", {"x": (64, 80)}, {"branches": {"y": {"kind": "cnn"}}}, "do not fit"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(
+    kind: str, shapes: dict[str, tuple[int, ...]], options: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(NetworkError, match=reason) as caught:
+        networks.build(shapes, 8, kind, **options)
+    assert "\n" not in str(caught.value)

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -6,66 +8,142 @@ from hypothesis import strategies as st
 
 from training.corpora import ravdess
 from training.corpora.clip import EMOTIONS, Clip
-from training.splits import Split, SplitError, by_speaker, check
+from training.splits import Protocol, Split, SplitError, check, final, splits
 
-CLIPS = [
-    Clip(
-        Path(f"{actor}-{emotion}"),
-        "ravdess",
-        emotion,
-        ravdess.speaker(actor),
-        "female" if actor % 2 == 0 else "male",
-    )
-    for actor in range(1, 25)
-    for emotion in EMOTIONS
-]
+
+def corpus(name: str, speakers: int, emotions: Sequence[str] = EMOTIONS) -> list[Clip]:
+    return [
+        Clip(
+            Path(f"{name}-{speaker}-{emotion}-{statement}"),
+            name,
+            emotion,
+            f"{name}-{speaker:02}",
+            "female" if speaker % 2 == 0 else "male",
+            f"{name}-{statement}",
+        )
+        for speaker in range(1, speakers + 1)
+        for emotion in emotions
+        for statement in (1, 2)
+    ]
+
+
+CLIPS = corpus("ravdess", 24)
+EVERYTHING = [*CLIPS, *corpus("other", 7, EMOTIONS[2:6])]
+
+
+def speakers(clips: list[Clip], side: tuple[int, ...]) -> set[str]:
+    return {clips[i].speaker for i in side}
 
 
 def test_the_folds_test_every_actor_once() -> None:
     actors = [actor for fold in ravdess.FOLDS for actor in fold]
     assert sorted(actors) == list(range(1, 25))
+    tested = [speakers(CLIPS, s.test) for s in splits(CLIPS, "subject-independent", 1, 4)]
+    assert tested == [{ravdess.speaker(a) for a in fold} for fold in ravdess.FOLDS]
 
 
 @given(
-    fold=st.sampled_from(ravdess.FOLDS),
-    validators=st.integers(1, 8),
+    protocol=st.sampled_from(get_args(Protocol)),
+    validators=st.integers(2, 6),
     seed=st.integers(0, 1000),
+    clips=st.sampled_from([CLIPS, EVERYTHING]),
 )
-def test_nobody_stands_on_two_sides(fold: tuple[int, ...], validators: int, seed: int) -> None:
-    tested = [ravdess.speaker(actor) for actor in fold]
-    split = by_speaker(CLIPS, "f", tested, validators, seed)
-    sides = [
-        {CLIPS[i].speaker for i in side} for side in (split.train, split.validation, split.test)
-    ]
-    assert sum(len(side) for side in sides) == len(set.union(*sides)) == 24
-    assert sides[2] == set(tested)
-    assert len(sides[1]) == validators
-    sexes = [c.sex for c in (CLIPS[i] for i in split.validation[:: len(EMOTIONS)])]
-    assert abs(sexes.count("male") - sexes.count("female")) <= 1
+def test_nothing_stands_on_two_sides(
+    protocol: Protocol, validators: int, seed: int, clips: list[Clip]
+) -> None:
+    if protocol == "cross-corpus" and clips is CLIPS:
+        return
+    for split in splits(clips, protocol, seed, validators):
+        sides = (split.train, split.validation, split.test)
+        assert all(sides)
+        assert len(set().union(*sides)) == sum(map(len, sides))
+        if protocol in ("subject-independent", "cross-corpus"):
+            people = [speakers(clips, side) for side in sides]
+            assert len(set.union(*people)) == sum(map(len, people))
+            assert len(people[1]) == validators
+        if protocol == "cross-corpus":
+            assert {clips[i].corpus for i in split.test} == {split.name}
+            assert split.name not in {clips[i].corpus for i in split.train}
+        if protocol == "statement-held-out":
+            said, tested = ({clips[i].statement for i in s} for s in (split.train, split.test))
+            assert not said & tested
+
+
+@pytest.mark.parametrize("protocol", ["subject-independent", "statement-held-out"])
+@pytest.mark.parametrize("clips", [CLIPS, EVERYTHING])
+def test_every_clip_is_tested_once(protocol: Protocol, clips: list[Clip]) -> None:
+    tested = [i for split in splits(clips, protocol, 1, 4) for i in split.test]
+    assert sorted(tested) == list(range(len(clips)))
+
+
+def test_random_tests_a_quarter_of_each_emotion() -> None:
+    (split,) = splits(CLIPS, "random", 1, 4)
+    assert len(split.test) == len(CLIPS) // 4
+    assert [[CLIPS[i].emotion for i in split.test].count(e) for e in EMOTIONS] == [12] * 8
 
 
 def test_the_same_seed_gives_the_same_split() -> None:
-    assert by_speaker(CLIPS, "f", [], 4, 1) == by_speaker(CLIPS, "f", [], 4, 1)
-    assert by_speaker(CLIPS, "f", [], 4, 1) != by_speaker(CLIPS, "f", [], 4, 2)
+    for protocol in ("random", "subject-independent"):
+        assert splits(CLIPS, protocol, 1, 4) == splits(CLIPS, protocol, 1, 4)
+        one, two = ([s.train for s in splits(CLIPS, protocol, seed, 4)] for seed in (1, 2))
+        assert one != two
 
 
-def test_a_speaker_on_two_sides_is_refused() -> None:
+def test_the_folds_of_other_corpora_do_not_depend_on_the_seed() -> None:
+    one, two = ([s.test for s in splits(EVERYTHING, "subject-independent", n, 4)] for n in (1, 2))
+    assert one == two
+
+
+def test_the_final_network_tests_on_nobody_and_keeps_validators_out() -> None:
+    split = final(CLIPS, 1, 4)
+    assert split.test == ()
+    assert len(speakers(CLIPS, split.validation)) == 4
+    assert not speakers(CLIPS, split.train) & speakers(CLIPS, split.validation)
+
+
+def test_a_corpus_only_for_tests_is_never_trained_on() -> None:
+    for protocol in get_args(Protocol):
+        for split in splits(EVERYTHING, protocol, 1, 4, ("other",)):
+            seen = {EVERYTHING[i].corpus for i in (*split.train, *split.validation)}
+            assert "other" not in seen
+    assert "other" not in speakers(EVERYTHING, final(EVERYTHING, 1, 4, ("other",)).train)
+
+
+@pytest.mark.parametrize("protocol", ["subject-independent", "cross-corpus", "final"])
+def test_a_speaker_on_two_sides_is_refused(protocol: str) -> None:
     with pytest.raises(SplitError, match=r"speaker ravdess-01 is in train and test"):
-        check(CLIPS, Split("f", (0, 1), (), (2, 3)))
+        check(CLIPS, Split(protocol, 1, "f", tuple(range(15)), (), (15, 16)))
 
 
 def test_a_file_on_two_sides_is_refused() -> None:
     twin = Clip(CLIPS[0].path, "copy", CLIPS[0].emotion, "somebody-else", "male")
-    with pytest.raises(SplitError, match=r"path 1-neutral is in train and validation"):
-        check([CLIPS[0], twin], Split("f", (0,), (1,), ()))
+    with pytest.raises(SplitError, match=r"clip ravdess-1-neutral-1 is in train and validation"):
+        check([CLIPS[0], twin], Split("random", 1, "f", (0,), (1,), ()))
+
+
+def test_a_copy_under_another_name_is_refused() -> None:
+    with pytest.raises(SplitError, match=r"audio same is in train and test"):
+        check(CLIPS[:2], Split("random", 1, "f", (0,), (), (1,)), ["same", "same"])
 
 
 def test_a_missing_emotion_is_named() -> None:
-    whole, partly = range(len(EMOTIONS)), range(len(EMOTIONS), 2 * len(EMOTIONS) - 1)
+    whole, partly = range(16), range(16, 30)
     with pytest.raises(SplitError, match="no surprised in test"):
-        check(CLIPS, Split("f", tuple(whole), (), tuple(partly)))
+        check(CLIPS, Split("subject-independent", 1, "f", tuple(whole), (), tuple(partly)))
 
 
-def test_an_unknown_speaker_is_named() -> None:
-    with pytest.raises(SplitError, match="no clips by ravdess-99"):
-        by_speaker(CLIPS, "f", ["ravdess-99"], 4, 1)
+@pytest.mark.parametrize(
+    ("clips", "protocol", "reason"),
+    [
+        (CLIPS, "leave-one-out", "no such protocol"),
+        (CLIPS, "cross-corpus", "two corpora"),
+        (corpus("other", 1), "subject-independent", "1 speakers are too few"),
+        ([Clip(Path(e), "mine", e, "mine-1") for e in EMOTIONS], "statement-held-out", "sentence"),
+        (CLIPS[:16], "cross-corpus", "two corpora"),
+    ],
+)
+def test_what_the_clips_do_not_allow_is_said(
+    clips: list[Clip], protocol: Protocol, reason: str
+) -> None:
+    with pytest.raises(SplitError, match=reason):
+        splits(clips, protocol, 1, 2)

@@ -21,12 +21,12 @@ def sentence(actor: int, emotion: int, take: int) -> np.ndarray:
     return sound + rng.normal(0, 0.001, sound.size)
 
 
-def write(root: Path, actors: int, takes: int = 1) -> None:
-    """RAVDESS's tree and file names, 8 emotions × actors × takes."""
+def write(root: Path, actors: int, statements: int = 1) -> None:
+    """RAVDESS's tree and file names, 8 emotions × actors × statements."""
     for actor in range(1, actors + 1):
         folder = root / "ravdess" / f"Actor_{actor:02}"
         folder.mkdir(parents=True)
         for emotion in range(1, 9):
-            for take in range(1, takes + 1):
-                name = f"03-01-{emotion:02}-01-01-{take:02}-{actor:02}.wav"
-                soundfile.write(folder / name, sentence(actor, emotion, take), RATE)
+            for statement in range(1, statements + 1):
+                name = f"03-01-{emotion:02}-01-{statement:02}-01-{actor:02}.wav"
+                soundfile.write(folder / name, sentence(actor, emotion, statement), RATE)

@@ -12,6 +12,13 @@ tell what a person feels, and it must not be used to judge people: not in hiring
 insurance, education or at work. Acted speech is clearer than everyday speech; expect less than the
 figures below on spontaneous speech, other languages, children, far microphones and noise.
 """
+_PROTOCOLS = {
+    "subject-independent": "on people that were neither trained nor calibrated on",
+    "random": "on clips drawn at random, **of people whom it was trained on**: this says how the"
+    " figures of others come about, not what to expect",
+    "cross-corpus": "on corpora that it was not trained on",
+    "statement-held-out": "on sentences that were never trained on, by people who were",
+}
 
 
 def readme(card: Card) -> str:
@@ -24,7 +31,10 @@ def readme(card: Card) -> str:
         held_out = data["held_out"]
         lines += [f"  Kept out of training, for temperature and threshold only: {held_out}.", ""]
     for protocol, kinds in card.metrics.items():
-        lines += _figures(protocol, kinds, card.labels)
+        if protocol in _PROTOCOLS:
+            lines += _figures(protocol, kinds, card.labels)
+    if "parity" in card.metrics:
+        lines += _parity(card.metrics["parity"])
     trained = card.trained_by
     lines += ["## Made by", "", f"`{trained['command']}` at commit {trained['commit']}."]
     return "\n".join(lines) + "\n"
@@ -32,14 +42,14 @@ def readme(card: Card) -> str:
 
 def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> list[str]:
     lines = [f"## How well: {protocol}", ""]
-    lines += ["Per clip, by the daemon's own code, on speakers that were neither trained nor"]
-    lines += ["calibrated on; mean ± standard deviation over the folds, in percent.", ""]
-    lines += ["| network | accuracy | UAR | calibration error | UAR of each fold |"]
+    lines += [f"Per clip, by the daemon's own code, {_PROTOCOLS[protocol]};", ""]
+    lines += ["mean ± standard deviation over folds and seeds, in percent.", ""]
+    lines += ["| network | accuracy | UAR | calibration error | UAR of each seed |"]
     lines += ["|---|---|---|---|---|"]
     for kind, figures in kinds.items():
         cells = [_mean_sd(figures[name]) for name in ("accuracy", "uar", "ece")]
-        folds = ", ".join(f"{100 * uar:.1f}" for uar in figures["uar"]["folds"])
-        lines += [f"| {kind} | {' | '.join(cells)} | {folds} |"]
+        seeds = ", ".join(f"{100 * uar:.1f}" for uar in figures["uar"]["seeds"].values())
+        lines += [f"| {kind} | {' | '.join(cells)} | {seeds} |"]
     counts = list(kinds.values())[-1]["confusion"]
     lines += [
         "",
@@ -50,6 +60,25 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
     for label, row in zip(labels, counts, strict=True):
         shares = " | ".join(f"{100 * count / max(1, sum(row)):.0f}" for count in row)
         lines += [f"| **{label}** | {shares} |"]
+    return [*lines, ""]
+
+
+def _parity(parity: dict[str, Any]) -> list[str]:
+    lines = ["## What conversion changed", ""]
+    lines += [f"Probabilities against Keras' on {parity['utterances']} utterances of people kept"]
+    lines += ["out of training, before the temperature.", ""]
+    lines += ["| network | largest difference | mean | same label | UAR there |"]
+    lines += ["|---|---|---|---|---|"]
+    for kind, figures in parity.items():
+        if kind == "utterances":
+            continue
+        uar = f"{100 * figures['uar']:.1f}"
+        if kind == "keras":
+            lines += [f"| Keras | | | | {uar} |"]
+            continue
+        largest, mean = figures["max_difference"], figures["mean_difference"]
+        same = 100 * figures["same_label"]
+        lines += [f"| {kind} | {largest:.4f} | {mean:.5f} | {same:.1f} % | {uar} |"]
     return [*lines, ""]
 
 

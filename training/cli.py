@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from training.config import Config
     from training.experiment import Experiment
+
+CONFIGS = Path(__file__).parent / "configs"
+_CACHE = Path(".cache/features")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,13 +23,20 @@ app = typer.Typer(
     help="Trains, measures and converts the networks that serd runs.",
 )
 
-ConfigArgument = Annotated[Path, typer.Argument(help="A TOML file of training/configs.")]
+ConfigArgument = Annotated[
+    str, typer.Argument(help="A TOML file, or the name of one in training/configs.")
+]
 DataOption = Annotated[
     Path | None, typer.Option(help="The folder of the corpora.", envvar="SERD_DATA")
 ]
 RunOption = Annotated[
     Path | None, typer.Option(help="The run folder; by default runs/NAME. A run can go on.")
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(help="Pretrained weights: a file, imagenet (Keras' cache), or none."),
+]
+ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 
 
 def main() -> NoReturn:
@@ -42,18 +53,62 @@ def main() -> NoReturn:
 
 
 @app.command()
-def train(config: ConfigArgument, data: DataOption = None, run: RunOption = None) -> None:
-    """Train every fold and the final network; what is trained already is kept."""
-    _experiment(config, data, run).train()
+def prepare(
+    data: DataOption = None,
+    output: Annotated[Path | None, typer.Option(help="Where the audio goes.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default all cores.")
+    ] = None,
+) -> None:
+    """Turn CREMA-D's spectrograms into audio, once; what is there already is kept."""
+    from training.prepare import prepare as make
+
+    print(make(_data(data), output, jobs))
 
 
 @app.command()
-def evaluate(config: ConfigArgument, data: DataOption = None, run: RunOption = None) -> None:
-    """Measure the trained folds, in float32 and int8, by the daemon's own code."""
-    results = _experiment(config, data, run).evaluate()
-    for kind, figures in results.items():
-        for name in ("accuracy", "uar", "ece"):
-            print(f"{kind} {name}: {figures[name]['mean']:.3f} ± {figures[name]['sd']:.3f}")
+def train(
+    config: ConfigArgument,
+    data: DataOption = None,
+    run: RunOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Train every split and the final network; what is trained already is kept."""
+    _experiment(config, data, run, weights).train()
+
+
+@app.command()
+def evaluate(
+    config: ConfigArgument,
+    data: DataOption = None,
+    run: RunOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Measure the trained splits by the daemon's own code, as trained and as published."""
+    results = _experiment(config, data, run, weights).evaluate()
+    for protocol, kinds in results.items():
+        for kind, figures in kinds.items():
+            said = ", ".join(
+                f"{name} {figures[name]['mean']:.3f} ± {figures[name]['sd']:.3f}"
+                for name in ("accuracy", "uar", "ece")
+            )
+            print(f"{protocol}, {kind}: {said}")
+
+
+@app.command()
+def convert(
+    config: ConfigArgument,
+    kind: Annotated[str, typer.Option(help="float32, float16, dynamic or int8.")],
+    output: Annotated[Path, typer.Option(help="The bundle's folder.")],
+    data: DataOption = None,
+    run: RunOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Make a bundle of another kind of the trained final network, with its parity."""
+    loaded = _load(config, weights)
+    conversion = loaded.conversion.model_copy(update={"kind": kind, "reason": "asked for"})
+    _of(loaded.model_copy(update={"conversion": conversion}), data, run).bundle(output, {})
+    print(output)
 
 
 @app.command()
@@ -61,35 +116,49 @@ def reproduce(
     config: ConfigArgument,
     data: DataOption = None,
     run: RunOption = None,
-    models: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("models"),
+    models: ModelsOption = Path("models"),
+    weights: WeightsOption = None,
 ) -> None:
     """Train, measure, convert, and write the bundle."""
-    experiment = _experiment(config, data, run)
+    loaded = _load(config, weights)
+    experiment = _of(loaded, data, run)
     experiment.train()
     metrics = experiment.evaluate()
-    name = _name(config)
-    experiment.bundle(models / name, metrics)
-    print(f"{models / name}")
+    experiment.bundle(models / loaded.name, metrics)
+    print(models / loaded.name)
 
 
-def _name(config: Path) -> str:
+def _path(config: str) -> Path:
+    named = CONFIGS / f"{config}.toml"
+    return named if named.is_file() else Path(config)
+
+
+def _load(config: str, weights: str | None) -> "Config":
     from training.config import load
 
-    return load(config).name
+    loaded = load(_path(config))
+    return loaded if weights is None else loaded.with_weights(weights)
 
 
-def _experiment(config: Path, data: Path | None, run: Path | None) -> "Experiment":
-    from training.config import load
+def _data(data: Path | None) -> Path:
     from training.corpora.clip import CorpusError
-    from training.experiment import Experiment
 
     if data is None:
         raise CorpusError("no data: name the folder of the corpora with --data or SERD_DATA")
-    loaded = load(config)
+    return data
+
+
+def _experiment(
+    config: str, data: Path | None, run: Path | None, weights: str | None
+) -> "Experiment":
+    return _of(_load(config, weights), data, run)
+
+
+def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
+    from training.experiment import Experiment
+
     command = shlex.join(["serd-train", *sys.argv[1:]])
-    return Experiment(
-        loaded, data, run or Path("runs") / loaded.name, Path(".cache/features"), command
-    )
+    return Experiment(config, _data(data), run or Path("runs") / config.name, _CACHE, command)
 
 
 if __name__ == "__main__":

@@ -2,85 +2,140 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from serd.features import FeatureSpec
-from serd.settings import SegmentSettings, first_line, reason
+from serd.settings import SegmentSettings, Table, first_line, reason
+from training.augment import Augmentation
+from training.convert import Kind
+from training.corpora.clip import EMOTIONS
+from training.splits import Protocol
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ConfigError(Exception):
     """A configuration that cannot be used; one line."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Data(_Table):
+class Data(Table):
     """`[data]`."""
 
-    corpora: tuple[Literal["ravdess"], ...] = ("ravdess",)
-    window_frames: int = Field(300, gt=0)
-    """What the network sees at once, feature frames."""
+    corpora: tuple[str, ...] = Field(("ravdess",), min_length=1)
+    """Names of corpora, or `folder:PATH` and `csv:PATH`."""
+    test_only: tuple[str, ...] = ()
+    """Corpora that `cross-corpus` tests on and nothing trains on."""
 
 
-class Augmentation(_Table):
-    """`[augmentation]`: each switched off by 0."""
+class Window(Table):
+    """`[inputs.NAME]`: what the network takes under this name."""
 
-    gain_db: float = Field(0, ge=0)
-    """Loudness by up to ± this much, dB."""
-    noise_snr_db: float = 0
-    """Stationary noise of a random colour, from this SNR (dB) upwards to 40 dB."""
-    speed: float = Field(0, ge=0, lt=0.5)
-    """Tempo by up to ± this share."""
-    pitch_bands: float = Field(0, ge=0)
-    """Shift along frequency by up to ± this many mel bands."""
-    time_masks: int = Field(0, ge=0)
-    """SpecAugment: masked stretches of up to a tenth of the utterance."""
-    frequency_masks: int = Field(0, ge=0)
-    """SpecAugment: masked groups of up to an eighth of the bands."""
-    mixup: float = Field(0, ge=0)
-    """Alpha of the beta distribution that mixes two clips and their labels."""
+    features: FeatureSpec = FeatureSpec()
+    frames: int | None = Field(None, gt=0)
+    """What the network sees at once; none for statistics, which have no frames."""
+
+    @model_validator(mode="after")
+    def _frames_or_statistics(self) -> "Window":
+        if (self.frames is None) != bool(self.features.statistics):
+            raise ValueError("an input has either frames or statistics")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        size = self.features.size
+        return (size,) if self.frames is None else (self.frames, size)
 
 
-class Training(_Table):
+class Training(Table):
     """`[training]`."""
 
     epochs: int = Field(60, gt=0)
     batch_size: int = Field(32, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     """The highest; rises for a tenth of the steps, then falls as a cosine."""
+    frozen_epochs: int = Field(0, ge=0)
+    """Before the others, with all pretrained layers frozen."""
+    frozen_learning_rate: float = Field(1e-3, gt=0)
+    unfreeze_from: str = ""
+    """Afterwards pretrained layers are trained from the one of this name on."""
     weight_decay: float = Field(1e-2, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     average: float = Field(0.998, ge=0, lt=1)
     """Exponential moving average of the weights, a step."""
     validators: int = Field(4, gt=0)
-    """Speakers kept out of training, for temperature and threshold."""
+    """Speakers kept out of training, for temperature, threshold and the learning curve."""
     uncertain_share: float = Field(0.1, ge=0, lt=1)
     """How much of what those speakers say may be called uncertain."""
-    seed: int = 1
 
 
-class Config(_Table):
+class Conversion(Table):
+    """`[conversion]`."""
+
+    kind: Kind = "int8"
+    """Of the published bundle."""
+    reason: str = ""
+    """Why this one."""
+
+
+class Config(Table):
     """A whole configuration."""
 
     name: str
     version: str
-    features: FeatureSpec = FeatureSpec()
+    title: str = ""
+    """For tables."""
+    labels: tuple[str, ...] = Field(EMOTIONS, min_length=2)
+    """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: Data = Data()
+    protocols: dict[Protocol, tuple[int, ...]] = Field({"subject-independent": (1,)}, min_length=1)
+    """Which protocols are measured, with which seeds."""
+    inputs: dict[str, Window] = Field(min_length=1)
     network: dict[str, Any]
     """`kind`, a file in `networks/`, and the arguments of its `build`."""
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
+    conversion: Conversion = Conversion()
+    notes: tuple[str, ...] = ()
+    """What a reader of the results has to know."""
+
+    @field_validator("labels")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(labels) - set(EMOTIONS):
+            raise ValueError(f"no such emotion: {', '.join(sorted(unknown))}")
+        return labels
+
+    def with_weights(self, weights: str) -> "Config":
+        """With other pretrained weights, in whichever network takes some."""
+        return self.model_copy(update={"network": _with_weights(self.network, weights)})
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """The features of each input."""
+        return {name: window.features for name, window in self.inputs.items()}
+
+
+def _with_weights(network: dict[str, Any], weights: str) -> dict[str, Any]:
+    changed = {
+        key: _with_weights(value, weights) if isinstance(value, dict) else value
+        for key, value in network.items()
+    }
+    return changed | ({"weights": weights} if "weights" in network else {})
 
 
 def load(path: Path) -> Config:
     """Read a configuration; raises ConfigError."""
+    return parse(Config, path)
+
+
+def parse(model: type[Model], path: Path) -> Model:
+    """Read a TOML file of this model's tables; raises ConfigError."""
     try:
-        return Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return model.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise ConfigError(f"{path}: {reason(error)}") from error
     except ValidationError as error:

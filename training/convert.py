@@ -1,63 +1,73 @@
-"""Keras → TFLite: in float32, or fully in int8, calibrated on real utterances."""
+"""Keras → TFLite: in float32, float16, with dynamic range, or fully in int8."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from serd.classifier import fill, mask
-from training.dataset import Utterance
+Floats = NDArray[np.float32]
 
-Kind = Literal["float32", "int8"]
+Kind = Literal["float32", "float16", "dynamic", "int8"]
+"""`float16`: weights of half the size, computed with in float32. `dynamic`: weights in int8,
+activations as they come. `int8`: everything, inputs and outputs too."""
 
 
 class ConversionError(Exception):
     """A network that cannot be converted; one line."""
 
 
-def to_tflite(
-    model: Path, kind: Kind, calibration: Sequence[Utterance], length: int, output: Path
-) -> None:
+def to_tflite(model: Path, kind: Kind, examples: Mapping[str, Floats], output: Path) -> None:
     """Convert a saved Keras model.
 
     A process of its own does it: the converter has crashes that take their process along.
 
     Args:
-        model: a `.keras` file with the inputs `log_mel` and `mask`.
-        kind: `int8` takes and gives int8 too.
-        calibration: utterances of the training speakers, for the ranges of activations.
-        length: of the window, frames.
+        model: a `.keras` file.
+        kind: what weights and activations become.
+        examples: of the training speakers, by input `[n, …]`; their activations give the
+            int8 ranges.
         output: the `.tflite` file.
 
     Raises:
         ConversionError: with the converter's last line.
     """
-    samples = output.with_suffix(".calibration.npz")
-    # Some leave at least half the window empty: a mask that is 1 everywhere has no range,
-    # and both runtimes abort on what the converter makes of that.
-    frames = [
-        u.features[: length // 2] if i % 8 == 0 else u.features for i, u in enumerate(calibration)
-    ]
-    np.savez(
-        samples,
-        log_mel=np.stack([fill(f, length) for f in frames]),
-        mask=np.stack([mask(len(f), length) for f in frames]),
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "training.convert", str(model), kind, str(samples), str(output)],
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    samples.unlink()
+    if kind not in get_args(Kind):
+        raise ConversionError(f"{kind}: not one of {', '.join(get_args(Kind))}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    samples = output.with_suffix(".examples.npz")
+    named: dict[str, Any] = {**_some_half_empty(examples)}
+    np.savez(samples, **named)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "training.convert", str(model), kind, str(samples), str(output)],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        samples.unlink()
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ConversionError(f"{model}: exit {done.returncode}: {last}")
+        raise ConversionError(f"{model} to {kind}: exit {done.returncode}: {last}")
+
+
+def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Leave half the window empty in every eighth example.
+
+    A mask that is 1 everywhere has no range, and both runtimes abort on what the converter
+    makes of that.
+    """
+    arrays = {name: array.copy() for name, array in examples.items()}
+    for name, array in arrays.items():
+        if name in {f"{other}_mask" for other in arrays} or f"{name}_mask" in arrays:
+            array[::8, array.shape[1] // 2 :] = 0
+    return arrays
 
 
 def _main(model: str, kind: Kind, samples: str, output: str) -> None:
@@ -72,11 +82,14 @@ def _main(model: str, kind: Kind, samples: str, output: str) -> None:
         for name, array in arrays.items()
     }
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, network(inputs)))
-    if kind == "int8":
+    if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if kind == "int8":
+        count = len(next(iter(arrays.values())))
         converter.representative_dataset = lambda: (
-            {name: array[i : i + 1] for name, array in arrays.items()}
-            for i in range(len(arrays["mask"]))
+            {name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8

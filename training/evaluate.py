@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from serd.classifier import Classifier, softmax
 from training.dataset import Utterance
+from training.runs import Scores
 
 Floats = NDArray[np.float32]
 
@@ -15,22 +16,32 @@ Floats = NDArray[np.float32]
 def per_clip(
     classifier: Classifier, utterances: Sequence[Utterance], clips: Sequence[int]
 ) -> Floats:
-    """Probabilities `[clips, labels]` by the daemon's own code, as `serd classify` answers.
+    """Probabilities `[clips, labels]` by the daemon's own code, as `serd classify` answers."""
+    wanted = set(clips)
+    own = [u for u in utterances if u.clip in wanted]
+    rows = [list(classifier.classify(u.samples).scores.values()) for u in own]
+    size = len(classifier.card.labels)
+    return by_clip(np.array(rows, np.float32).reshape(-1, size), own, clips)
 
-    A clip in which no speech was found has zeros only, which is counted as an error.
+
+def by_clip(probabilities: Floats, utterances: Sequence[Utterance], clips: Sequence[int]) -> Floats:
+    """Each clip's mean over its utterances, weighted by their length.
+
+    Args:
+        probabilities: `[utterances, labels]`.
+        utterances: of these clips.
+        clips: their indices, in the order of the answer.
+
+    Returns:
+        float32 `[clips, labels]`; zeros where no speech was found, which counts as an error.
     """
-    found: dict[int, list[tuple[dict[str, float], float]]] = {clip: [] for clip in clips}
-    for utterance in utterances:
-        if utterance.clip in found:
-            scores = classifier.classify(utterance.samples).scores
-            found[utterance.clip].append((scores, utterance.samples.size))
-    rows = [
-        list(classifier.combine(parts).scores.values())
-        if parts
-        else [0.0] * len(classifier.card.labels)
-        for parts in found.values()
-    ]
-    return np.array(rows, np.float32)
+    places = {clip: row for row, clip in enumerate(clips)}
+    total = np.zeros((len(clips), probabilities.shape[1]))
+    lengths = np.zeros((len(clips), 1))
+    for row, utterance in zip(probabilities, utterances, strict=True):
+        total[places[utterance.clip]] += row * utterance.samples.size
+        lengths[places[utterance.clip]] += utterance.samples.size
+    return (total / np.maximum(lengths, 1)).astype(np.float32)
 
 
 def figures(probabilities: Floats, labels: NDArray[np.int_]) -> dict[str, float]:
@@ -93,14 +104,30 @@ def choose_threshold(probabilities: Floats, uncertain_share: float) -> float:
     return round(float(np.quantile(probabilities.max(axis=1), uncertain_share)), 3)
 
 
-def mean_sd(folds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Each figure's mean and standard deviation over folds, and the folds themselves."""
+def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
+    """Every figure over all folds and seeds.
+
+    Args:
+        measured: a seed and the scores of one of its folds, at least one.
+
+    Returns:
+        For each of `figures`: `mean` and `sd` over all, the `folds` themselves, and the mean
+        of each of the `seeds`. `confusion`: counts over all.
+    """
+    each = [(seed, figures(*scores.known)) for seed, scores in measured]
+    seeds = sorted({seed for seed, _ in each})
     said: dict[str, Any] = {}
-    for key in folds[0]:
-        values = [fold[key] for fold in folds]
+    for key in each[0][1]:
+        values = [fold[key] for _, fold in each]
         said[key] = {
             "mean": round(float(np.mean(values)), 4),
             "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else 0.0,
             "folds": [round(value, 4) for value in values],
+            "seeds": {
+                str(seed): round(float(np.mean([f[key] for s, f in each if s == seed])), 4)
+                for seed in seeds
+            },
         }
+    counts = [confusion(*scores.known) for _, scores in measured]
+    said["confusion"] = np.sum(counts, axis=0).tolist()
     return said

@@ -1,12 +1,11 @@
-"""A whole experiment: every fold and the final network, from audio to bundle.
+"""A whole experiment: every split of every protocol and the final network, audio to bundle.
 
-Its run folder keeps what is done, so that a run that was cut off goes on where it was.
+Its run folder (see `runs`) keeps what is done, so that a run that was cut off goes on.
 """
 
-import hashlib
+import dataclasses
 import json
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serd import bundle
-from serd.bundle import Card, Input
-from serd.classifier import Classifier, softmax
-from training import corpora, evaluate
-from training.card import readme
-from training.config import Config
-from training.convert import Kind, to_tflite
-from training.corpora import ravdess
-from training.corpora.clip import EMOTIONS, Clip
-from training.dataset import Utterance, utterances
-from training.splits import Split, by_speaker
-
-PROTOCOL = "ravdess subject-independent"
-FINAL = "final"
-_CALIBRATION = 200
-"""Utterances of training speakers that give the int8 ranges."""
+from serd.classifier import Classifier
+from training import bundling, corpora, evaluate, provenance, splits
+from training.config import Config, ConfigError
+from training.convert import Kind
+from training.corpora.clip import Clip
+from training.corpora.duplicates import duplicates
+from training.dataset import Dataset, Examples, load
+from training.runs import FINAL, Fold, Run, Scores
+from training.splits import Split
 
 
 class Experiment:
@@ -47,153 +40,181 @@ class Experiment:
         """
         self._config = config
         self._data = data
-        self._run = run
+        self._run = Run(run)
         self._cache = cache
         self._command = command
 
     @cached_property
     def clips(self) -> list[Clip]:
-        return [c for name in self._config.data.corpora for c in corpora.load(name, self._data)]
+        """Those of the configuration's labels."""
+        data = self._config.data
+        found = [
+            clip
+            for name in dict.fromkeys([*data.corpora, *data.test_only])
+            for clip in corpora.load(name, self._data)
+            if clip.emotion in self._config.labels
+        ]
+        if not found:
+            raise ConfigError(f"{self._config.name}: no clip has one of its labels")
+        return found
 
     @cached_property
     def labels(self) -> NDArray[np.int_]:
-        """Places in `EMOTIONS`, int `[clips]`."""
-        return np.array([EMOTIONS.index(clip.emotion) for clip in self.clips])
+        """Places in the configuration's labels, int `[clips]`."""
+        return np.array([self._config.labels.index(clip.emotion) for clip in self.clips])
 
     @cached_property
-    def heard(self) -> list[Utterance]:
-        return utterances(self.clips, self._config.features, self._config.segments, self._cache)
+    def heard(self) -> Dataset:
+        config = self._config
+        return load(self.clips, config.specs, config.segments, self._cache)
 
     @cached_property
-    def splits(self) -> list[Split]:
-        """The folds, then the final one, which tests on nobody."""
-        options = self._config.training
-        tests = {f"fold-{n}": fold for n, fold in enumerate(ravdess.FOLDS, 1)} | {FINAL: ()}
-        return [
-            by_speaker(
-                self.clips,
-                name,
-                [ravdess.speaker(actor) for actor in actors],
-                options.validators,
-                options.seed,
-            )
-            for name, actors in tests.items()
-        ]
+    def copies(self) -> dict[int, int]:
+        """Clips that are another one's copy, and that one; nothing is done with copies."""
+        groups = duplicates(self.heard.digests)
+        return {copy: first for first, *copies in groups for copy in copies}
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is measured: as it was trained, and as it is published."""
+        return tuple(dict.fromkeys(("float32", self._config.conversion.kind)))
+
+    def splits(self) -> Iterator[tuple[Fold, Split]]:
+        """Every split to measure, and where its results are kept."""
+        config = self._config
+        for protocol, seeds in config.protocols.items():
+            for seed in seeds:
+                for split in splits.splits(
+                    self.clips, protocol, seed, config.training.validators, config.data.test_only
+                ):
+                    yield self._run.fold(protocol, seed, split.name), self._checked(split)
+
+    def final(self) -> tuple[Fold, Split]:
+        """The network of the bundle."""
+        config = self._config
+        seed = next((s for seeds in config.protocols.values() for s in seeds), 1)
+        split = splits.final(self.clips, seed, config.training.validators, config.data.test_only)
+        return self._run.fold(FINAL, seed, FINAL), self._checked(split)
 
     def train(self) -> None:
-        """Train what is not trained yet."""
-        from training.train import fit
-
-        self._run.mkdir(parents=True, exist_ok=True)
-        (self._run / "config.json").write_text(self._config.model_dump_json(indent=2))
-        for split in self.splits:
-            print(f"{self._config.name}: {split.name}", flush=True)
-            own = self._of(split.train)
-            labels = self.labels[[u.clip for u in own]]
-            fit(self._config, own, labels, len(EMOTIONS), self._run / split.name)
+        """Train what is not trained yet, the final network last."""
+        self._write_facts({})
+        for fold, split in [*self.splits(), self.final()]:
+            self._fit(fold, split)
 
     def evaluate(self) -> dict[str, Any]:
-        """Convert each fold's network and measure it by the daemon's code on its test speakers."""
-        kinds: tuple[Kind, ...] = ("float32", "int8")
+        """Convert each network and measure it by the daemon's code on its test clips.
+
+        Returns:
+            Protocol → kind → figures with mean, deviation and folds; also in `results.json`.
+        """
+        for fold, split in self.splits():
+            for kind in self.kinds:
+                self._measure(fold, split, kind)
         said: dict[str, Any] = {}
-        for kind in kinds:
-            folds = []
-            counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
-            for split in self.splits[:-1]:
-                classifier = self._classifier(split, kind)
-                probabilities = evaluate.per_clip(classifier, self.heard, split.test)
-                truth = self.labels[list(split.test)]
-                folds.append(evaluate.figures(probabilities, truth))
-                counts += evaluate.confusion(probabilities, truth)
-                print(f"{split.name} {kind}: {_percent(folds[-1])}", flush=True)
-            said[kind] = evaluate.mean_sd(folds) | {"confusion": counts.tolist()}
-        (self._run / "results.json").write_text(json.dumps(said, indent=2))
+        for protocol in self._config.protocols:
+            for kind in self.kinds:
+                folds = [fold for fold in self._run.measured(kind) if fold.protocol == protocol]
+                scores = [(fold.seed, fold.scores(kind)) for fold in folds]
+                said.setdefault(protocol, {})[kind] = evaluate.summary(scores)
+        (self._run.path / "results.json").write_text(json.dumps(said, indent=2) + "\n")
         return said
 
     def bundle(self, output: Path, metrics: dict[str, Any]) -> None:
-        """Write the final network's bundle."""
-        split = self.splits[-1]
-        folder = self._bundle(split, "int8", metrics)
-        output.mkdir(parents=True, exist_ok=True)
-        for name in (bundle.MODEL_FILE, bundle.CARD_FILE):
-            (output / name).write_bytes((folder / name).read_bytes())
-        (output / "README.md").write_text(readme(bundle.read_card(folder)))
+        """Write the final network's bundle, with its parity with Keras in the card."""
+        fold, split = self.final()
+        network = self._fit(fold, split)
+        held_out = self._examples(split.validation)
+        folders = {kind: self._convert(fold, split, kind) for kind in self.kinds}
+        parity = bundling.parity(self._config, network, folders, held_out)
+        said = {**metrics, "parity": parity}
+        bundling.publish(folders[self._config.conversion.kind], output, said)
+        self._write_facts(bundling.cost(network, folders))
 
-    def _of(self, clips: Sequence[int]) -> list[Utterance]:
-        wanted = set(clips)
-        return [u for u in self.heard if u.clip in wanted]
+    def _fit(self, fold: Fold, split: Split) -> Any:
+        from training.train import MODEL_FILE, fit
 
-    def _classifier(self, split: Split, kind: Kind) -> Classifier:
-        return Classifier(bundle.load(self._bundle(split, kind, {})))
+        if not (fold.path / MODEL_FILE).is_file():
+            print(
+                f"{self._config.name}: {fold.protocol}, seed {fold.seed}, {fold.name}", flush=True
+            )
+        own, held_out = self._examples(split.train), self._examples(split.validation)
+        return fit(self._config, own, held_out, fold.seed, self._data, fold.path)
 
-    def _bundle(self, split: Split, kind: Kind, metrics: dict[str, Any]) -> Path:
-        """A split's network as a bundle, calibrated on its validation speakers."""
-        folder = self._run / split.name / kind
-        file = folder / bundle.MODEL_FILE
-        if not file.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            rng = np.random.default_rng(self._config.training.seed)
-            own = self._of(split.train)
-            calibration = [own[i] for i in rng.permutation(len(own))[:_CALIBRATION]]
-            length = self._config.data.window_frames
-            to_tflite(self._run / split.name / "model.keras", kind, calibration, length, file)
-        card = self._card(file, kind, metrics)
-        self._write_card(folder, card)
-        temperature, threshold = self._calibrate(Classifier(bundle.load(folder)), split)
-        update = {"temperature": temperature, "uncertain_below": threshold}
-        self._write_card(folder, card.model_copy(update=update))
-        return folder
+    def _measure(self, fold: Fold, split: Split, kind: Kind) -> None:
+        path = fold.path / f"{kind}.csv"
+        if not path.is_file():
+            classifier = Classifier(bundle.load(self._convert(fold, split, kind)))
+            probabilities = evaluate.per_clip(classifier, self.heard.utterances, split.test)
+            self._scores(split, probabilities).write(path)
+        figures = evaluate.figures(*fold.scores(kind).known)
+        said = ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
+        print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
 
-    def _calibrate(self, classifier: Classifier, split: Split) -> tuple[float, float]:
-        """Temperature and threshold, from speakers that were not trained on."""
-        held_out = self._of(split.validation)
-        logits = np.stack([classifier.logits(u.samples) for u in held_out])
-        temperature = evaluate.fit_temperature(logits, self.labels[[u.clip for u in held_out]])
-        share = self._config.training.uncertain_share
-        return temperature, evaluate.choose_threshold(softmax(logits / temperature), share)
+    def _scores(self, split: Split, probabilities: NDArray[np.float32]) -> Scores:
+        clips = [self.clips[i] for i in split.test]
+        return Scores(
+            self._config.labels,
+            tuple(clip.path.name for clip in clips),
+            tuple(clip.corpus for clip in clips),
+            tuple(clip.speaker for clip in clips),
+            tuple(clip.sex for clip in clips),
+            self.labels[list(split.test)],
+            probabilities,
+        )
 
-    def _card(self, file: Path, kind: Kind, metrics: dict[str, Any]) -> Card:
-        config = self._config
-        held_out = sorted({self.clips[i].speaker for i in self.splits[-1].validation})
-        return Card(
-            name=config.name,
-            version=config.version,
-            labels=EMOTIONS,
-            inputs=(
-                Input(name="log_mel", features=config.features),
-                Input(name="mask", mask_of="log_mel"),
-            ),
-            quantization=kind,
-            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            data=tuple(
-                {"name": name, **corpora.LICENCES[name], "held_out": ", ".join(held_out)}
-                for name in config.data.corpora
-            ),
-            licence="CC BY-NC-SA 4.0, as its training data: not for commercial use",
-            metrics={PROTOCOL: metrics} if metrics else {},
-            trained_by={
-                "command": self._command,
-                "config": config.model_dump_json(),
-                "commit": _commit(),
+    def _convert(self, fold: Fold, split: Split, kind: Kind) -> Path:
+        held_out = sorted({self.clips[i].speaker for i in split.validation})
+        return bundling.convert(
+            self._config,
+            fold,
+            kind,
+            self._examples(split.train),
+            self._examples(split.validation),
+            {
+                "data": bundling.data_facts(self._config, held_out),
+                "trained_by": {
+                    "command": self._command,
+                    "config": self._config.model_dump_json(),
+                    "commit": provenance.commit(),
+                },
             },
         )
 
-    @staticmethod
-    def _write_card(folder: Path, card: Card) -> None:
-        (folder / bundle.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    def _checked(self, split: Split) -> Split:
+        """Without copies, and surely apart."""
+        sides = ("train", "validation", "test")
+        kept: dict[str, Any] = {
+            side: tuple(i for i in getattr(split, side) if i not in self.copies) for side in sides
+        }
+        split = dataclasses.replace(split, **kept)
+        splits.check(self.clips, split, self.heard.digests)
+        return split
 
+    def _examples(self, clips: Sequence[int]) -> Examples:
+        wanted = set(clips)
+        own = [u for u in self.heard.utterances if u.clip in wanted]
+        return Examples(own, self.labels[[u.clip for u in own]])
 
-def _commit() -> str:
-    """The commit that this was made from, marked when files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def _percent(figures: dict[str, float]) -> str:
-    return ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
+    def _write_facts(self, more: dict[str, Any]) -> None:
+        config = self._config
+        copies = [
+            f"{self.clips[copy].path.name} has the same sound as {self.clips[first].path.name}"
+            " and is left out"
+            for copy, first in self.copies.items()
+        ]
+        facts = {
+            "name": config.name,
+            "version": config.version,
+            "title": config.title or config.name,
+            "labels": config.labels,
+            "kind": config.conversion.kind,
+            "kinds": self.kinds,
+            "command": self._command,
+            **provenance.facts(self.clips, self.heard.digests),
+            "notes": [*config.notes, *copies],
+            **more,
+        }
+        self._run.path.mkdir(parents=True, exist_ok=True)
+        (self._run.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+        (self._run.path / "config.json").write_text(config.model_dump_json(indent=2) + "\n")

@@ -1,128 +1,215 @@
 """Fit one network on one split."""
 
-import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from serd.audio import pcm_to_float
 from serd.classifier import fill, mask
-from training.augment import augment
-from training.config import Augmentation, Config
-from training.dataset import Utterance
+from serd.features import extract
+from training import networks, spec_augment
+from training.augment import Augmenter
+from training.config import Config, Window
+from training.dataset import Examples, Utterance
+from training.progress import Progress
 
 Floats = NDArray[np.float32]
-
-
-def build_network(config: Config, n_labels: int) -> keras.Model:
-    """The untrained network that a configuration names."""
-    arguments = dict(config.network)
-    module = importlib.import_module(f"training.networks.{arguments.pop('kind')}")
-    return module.build(config.data.window_frames, config.features.size, n_labels, **arguments)
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.json"
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     """Training batches: every label as often as any other, each utterance varied anew."""
 
-    def __init__(
-        self,
-        utterances: Sequence[Utterance],
-        labels: NDArray[np.int_],
-        n_labels: int,
-        config: Config,
-    ) -> None:
+    def __init__(self, examples: Examples, config: Config, data: Path, seed: int) -> None:
         super().__init__()
-        self._utterances = utterances
-        self._targets = np.eye(n_labels, dtype=np.float32)[labels]
-        self._by_label = [np.flatnonzero(labels == label) for label in range(n_labels)]
+        self._utterances = examples.utterances
+        count = len(config.labels)
+        self._targets = np.eye(count, dtype=np.float32)[examples.labels]
+        self._by_label = [np.flatnonzero(examples.labels == label) for label in range(count)]
         self._config = config
+        self._augmenter = Augmenter(config.augmentation, data)
+        self._seed = seed
         self._epoch = 0
         self._order = self._balanced_order()
 
     def __len__(self) -> int:
-        return len(self._utterances) // self._config.training.batch_size
+        return max(1, len(self._utterances) // self._config.training.batch_size)
 
     def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._order = self._balanced_order()
+        self.go_on_with(self._epoch + 1)
+
+    def go_on_with(self, epoch: int) -> None:
+        """Shuffle for this epoch, unless that is done."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = self._balanced_order()
 
     def __getitem__(self, index: int) -> tuple[dict[str, Floats], Floats]:
         size = self._config.training.batch_size
         rng = self._rng(index)
         chosen = self._order[index * size : (index + 1) * size]
-        options, length = self._config.augmentation, self._config.data.window_frames
-        rows = [varied(self._utterances[i].features, options, length, rng) for i in chosen]
-        features = np.stack([row for row, _ in rows])
-        masks = np.stack([row for _, row in rows])
+        rows = [self._varied(self._utterances[i], rng) for i in chosen]
+        inputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         targets = self._targets[chosen]
-        if options.mixup:
-            share = rng.beta(options.mixup, options.mixup, (size, 1)).astype(np.float32)
-            share = np.maximum(share, 1 - share)
-            other = rng.permutation(size)
-            features = share[..., None] * features + (1 - share[..., None]) * features[other]
-            masks = np.maximum(masks, masks[other])
-            targets = share * targets + (1 - share) * targets[other]
-        return {"log_mel": features, "mask": masks}, targets
+        if self._config.augmentation.mixup:
+            return spec_augment.mixup(inputs, targets, self._config.augmentation.mixup, rng)
+        return inputs, targets
+
+    def _varied(self, utterance: Utterance, rng: np.random.Generator) -> dict[str, Floats]:
+        options = self._config.augmentation
+        length = window_samples(self._config.inputs)
+        if options.of_samples or utterance.samples.size > (length or np.inf):
+            samples = self._augmenter(pcm_to_float(utterance.samples), rng)
+            if length is not None and samples.size > length:
+                start = int(rng.integers(0, samples.size - length + 1))
+                samples = samples[start : start + length]
+            features = {name: extract(samples, spec) for name, spec in self._config.specs.items()}
+        else:
+            features = utterance.features
+        if options.time_masks or options.frequency_masks:
+            features = {
+                name: x
+                if x.ndim == 1
+                else spec_augment.mask(x, options.time_masks, options.frequency_masks, rng)
+                for name, x in features.items()
+            }
+        return windowed(features, self._config.inputs)
 
     def _balanced_order(self) -> NDArray[np.int_]:
         """As many indices as utterances, the labels equally often."""
         rng = self._rng(-1)
-        each = -(-len(self._utterances) // len(self._by_label))
+        present = [own for own in self._by_label if own.size]
+        each = -(-len(self._utterances) // len(present))
         rounds = [
             np.concatenate([rng.permutation(own) for _ in range(-(-each // len(own)))])[:each]
-            for own in self._by_label
+            for own in present
         ]
         return rng.permutation(np.concatenate(rounds))
 
     def _rng(self, index: int) -> np.random.Generator:
-        return np.random.default_rng([self._config.training.seed, self._epoch, index + 1])
+        return np.random.default_rng([self._seed, self._epoch, index + 1])
 
 
-def varied(
-    features: Floats, options: Augmentation, length: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """An augmented utterance in a window, and its mask; of a long one, a random part."""
-    x = augment(features, options, rng)
-    if len(x) > length:
-        start = int(rng.integers(0, len(x) - length + 1))
-        x = x[start : start + length]
-    return fill(x, length), mask(len(x), length)
+def window_samples(inputs: dict[str, Window]) -> int | None:
+    """The longest sound that fits every window, samples; none without windows."""
+    lengths = [w.frames * w.features.hop_length for w in inputs.values() if w.frames is not None]
+    return min(lengths, default=None)
+
+
+def windowed(features: dict[str, Floats], inputs: dict[str, Window]) -> dict[str, Floats]:
+    """One example for the network: filled-up features, and a mask for those with frames."""
+    example: dict[str, Floats] = {}
+    for name, window in inputs.items():
+        if window.frames is None:
+            example[name] = features[name]
+        else:
+            example[name] = fill(features[name], window.frames)
+            example[f"{name}_mask"] = mask(len(features[name]), window.frames)
+    return example
+
+
+def stacked(utterances: Sequence[Utterance], inputs: dict[str, Window]) -> dict[str, Floats]:
+    """At most one window of each, as arrays with the utterances first."""
+    rows = [windowed(u.features, inputs) for u in utterances]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def fit(
     config: Config,
-    utterances: Sequence[Utterance],
-    labels: NDArray[np.int_],
-    n_labels: int,
-    run: Path,
+    own: Examples,
+    held_out: Examples,
+    seed: int,
+    data: Path,
+    folder: Path,
 ) -> keras.Model:
     """Train to the end of the schedule; nothing is chosen on the way, so nothing can leak.
 
     Args:
         config: what to train, and how long.
-        utterances: to train on.
-        labels: int `[utterances]`.
-        n_labels: classes.
-        run: folder for `model.keras` and `history.json`; when the model is there already
-            it is loaded instead.
+        own: to train on.
+        held_out: for the learning curve only.
+        seed: of the weights, the order and the variation.
+        data: where noise and rooms are.
+        folder: for `model.keras` and `history.json`; when they are there already the network
+            is loaded instead, and a fit that was cut off goes on after its last epoch.
 
     Returns:
         The network, with its averaged weights.
     """
-    if (run / "model.keras").is_file():
-        return keras.models.load_model(run / "model.keras")
+    if (folder / MODEL_FILE).is_file():
+        return keras.models.load_model(folder / MODEL_FILE)
+    folder.mkdir(parents=True, exist_ok=True)
     options = config.training
-    keras.utils.set_random_seed(options.seed)
-    network = build_network(config, n_labels)
-    batches = Batches(utterances, labels, n_labels, config)
-    steps = options.epochs * len(batches)
+    keras.utils.set_random_seed(seed)
+    network = build(config)
+    _scale(network, own.utterances)
+    batches = Batches(own, config, data, seed)
+    validation = (
+        stacked(held_out.utterances, config.inputs),
+        np.eye(len(config.labels), dtype=np.float32)[held_out.labels],
+    )
+    history: dict[str, list[float]] = {}
+    for name, epochs, rate in (
+        ("frozen", options.frozen_epochs, options.frozen_learning_rate),
+        ("all", options.epochs, options.learning_rate),
+    ):
+        if epochs == 0:
+            continue
+        _freeze(network, None if name == "frozen" else options.unfreeze_from)
+        _compile(network, config, rate, epochs * len(batches))
+        done = network.fit(
+            batches,
+            epochs=epochs,
+            validation_data=validation,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.BackupAndRestore(folder / f"backup-{name}"),
+                _Resume(batches),
+                Progress(epochs),
+            ],
+        )
+        network.optimizer.finalize_variable_values(network.trainable_variables)
+        for figure, values in done.history.items():
+            history.setdefault(figure, []).extend(values)
+    (folder / HISTORY_FILE).write_text(json.dumps(history))
+    network.save(folder / MODEL_FILE)
+    return network
+
+
+def build(config: Config) -> keras.Model:
+    """The untrained network that a configuration names."""
+    shapes = {name: window.shape for name, window in config.inputs.items()}
+    return networks.build(shapes, len(config.labels), **config.network)
+
+
+def predict(network: keras.Model, utterances: Sequence[Utterance], config: Config) -> Floats:
+    """Logits `[utterances, labels]` of at most one window of each."""
+    return network.predict(stacked(utterances, config.inputs), verbose=0)["scores"]
+
+
+class _Resume(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets the batches go on with the epoch that a restored fit goes on with."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._batches.go_on_with(epoch)
+
+
+def _compile(network: keras.Model, config: Config, rate: float, steps: int) -> None:
+    options = config.training
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 20,
-        decay_steps=steps - steps // 10,
-        warmup_target=options.learning_rate,
+        initial_learning_rate=rate / 20,
+        decay_steps=max(1, steps - steps // 10),
+        warmup_target=rate,
         warmup_steps=steps // 10,
     )
     network.compile(
@@ -137,18 +224,25 @@ def fit(
             from_logits=True, label_smoothing=options.label_smoothing
         ),
         metrics=["accuracy"],
-        jit_compile=False,  # twice as fast without, for these sizes on a CPU
+        # TensorFlow is twice as fast without, for these sizes on a CPU; JAX needs it.
+        jit_compile=keras.backend.backend() == "jax",
     )
-    history = network.fit(batches, epochs=options.epochs, verbose=2)
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "history.json").write_text(json.dumps(history.history))
-    network.optimizer.finalize_variable_values(network.trainable_variables)
-    network.save(run / "model.keras")
-    return network
 
 
-def predict(network: keras.Model, utterances: Sequence[Utterance], length: int) -> Floats:
-    """Logits `[utterances, labels]` of at most one window of each."""
-    features = np.stack([fill(u.features, length) for u in utterances])
-    masks = np.stack([mask(len(u.features), length) for u in utterances])
-    return network.predict({"log_mel": features, "mask": masks}, verbose=0)["scores"]
+def _scale(network: keras.Model, utterances: Sequence[Utterance]) -> None:
+    """Give the scaling layers the mean and deviation of what is trained on."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            name = layer.name.removeprefix("scale_")
+            layer.adapt(np.concatenate([np.atleast_2d(u.features[name]) for u in utterances]))
+
+
+def _freeze(network: keras.Model, first_trained: str | None) -> None:
+    """Train pretrained layers from the named one on; none for nothing, empty for all."""
+    for base in (layer for layer in network.layers if isinstance(layer, keras.Model)):
+        names = [layer.name for layer in base.layers]
+        if first_trained and first_trained not in names:
+            raise networks.NetworkError(f"unfreeze_from: no layer {first_trained}")
+        start = len(names) if first_trained is None else names.index(first_trained or names[0])
+        for place, layer in enumerate(base.layers):
+            layer.trainable = place >= start

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Named as in RAVDESS, in its order."""
@@ -20,6 +21,7 @@ class Clip:
     emotion: str
     """One of `EMOTIONS`."""
     speaker: str
-    """Unique over all corpora, as `ravdess-07`."""
-    sex: str
-    """`male` or `female`."""
+    """Unique over all corpora, as `ravdess-07`; the same person has the same name in all."""
+    sex: Literal["male", "female", "unknown"] = "unknown"
+    statement: str = ""
+    """What is said, unique over all corpora, as `ravdess-1`; empty where it is not known."""

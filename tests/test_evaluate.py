@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from training import evaluate
+from training.dataset import Utterance
+from training.runs import Scores
+
+
+def test_figures_of_known_answers() -> None:
+    truth = np.array([0, 0, 0, 1])
+    answers = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.0, 0.0]], np.float32)
+    found = evaluate.figures(answers, truth)
+    assert found["accuracy"] == pytest.approx(0.5)
+    assert found["uar"] == pytest.approx((2 / 3 + 0) / 2)  # nothing heard is an error
+    assert evaluate.confusion(answers, truth).tolist() == [[2, 1], [0, 0]]
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(1)
+    honest = rng.normal(0, 1.5, (4000, 4))
+    odds = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(4, p=p) for p in odds])
+    assert evaluate.fit_temperature((3 * honest).astype(np.float32), labels) == pytest.approx(
+        3, rel=0.1
+    )
+
+
+def test_threshold_leaves_the_share_uncertain() -> None:
+    confident = np.linspace(0.25, 1, 101)
+    probabilities = np.stack([confident, 1 - confident, np.zeros(101)], axis=1)
+    threshold = evaluate.choose_threshold(probabilities, 0.1)
+    assert np.mean(probabilities.max(axis=1) < threshold) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_clip_is_the_mean_of_its_utterances_by_length() -> None:
+    utterances = [
+        Utterance(clip, np.zeros(length, np.int16), {})
+        for clip, length in ((7, 100), (7, 300), (9, 5))
+    ]
+    rows = np.array([[1, 0], [0, 1], [0.3, 0.7]], np.float32)
+    found = evaluate.by_clip(rows, utterances, [9, 8, 7])
+    assert found == pytest.approx(np.array([[0.3, 0.7], [0, 0], [0.25, 0.75]]))
+
+
+def test_a_summary_is_over_folds_and_seeds() -> None:
+    def scores(right: int) -> Scores:
+        truth = np.array([0, 0, 1, 1])
+        heard = np.eye(2, dtype=np.float32)[[0, 0, 1, 1][:right] + [1, 1, 0, 0][right:]]
+        names = tuple("abcd")
+        return Scores(("x", "y"), names, names, names, names, truth, heard)
+
+    said = evaluate.summary([(1, scores(4)), (1, scores(3)), (2, scores(2)), (2, scores(4))])
+    assert said["accuracy"]["folds"] == [1, 0.75, 0.5, 1]
+    assert said["accuracy"]["mean"] == pytest.approx(0.8125)
+    assert said["accuracy"]["sd"] == pytest.approx(np.std([1, 0.75, 0.5, 1], ddof=1), abs=1e-4)
+    assert said["uar"]["seeds"] == {"1": 0.875, "2": 0.75}
+    assert said["confusion"] == [[8, 0], [3, 5]]

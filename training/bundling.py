@@ -1,0 +1,174 @@
+"""From a trained network to a bundle: converted, calibrated, described, compared."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serd import bundle
+from serd.audio import SAMPLE_RATE
+from serd.bundle import Bundle, Card, Input
+from serd.classifier import Classifier, Floats, softmax
+from serd.tflite import Network
+from training import corpora, evaluate
+from training.card import readme
+from training.config import Config
+from training.convert import Kind, to_tflite
+from training.dataset import Examples
+from training.runs import Fold
+
+_CALIBRATION = 200
+"""Utterances of training speakers that give the int8 ranges."""
+
+
+def convert(
+    config: Config,
+    fold: Fold,
+    kind: Kind,
+    own: Examples,
+    held_out: Examples,
+    facts: dict[str, Any],
+) -> Path:
+    """A fold's network as a bundle, unless it is one already.
+
+    Args:
+        config: that it was trained by.
+        fold: with a trained network.
+        kind: what weights and activations become.
+        own: what it was trained on, for the ranges of activations.
+        held_out: of speakers it was not trained on, for temperature and threshold.
+        facts: for the card: `data`, `trained_by`.
+
+    Returns:
+        The bundle's folder, `KIND` in the fold's.
+    """
+    folder = fold.path / kind
+    if (folder / bundle.CARD_FILE).is_file():
+        return folder
+    file = folder / bundle.MODEL_FILE
+    to_tflite(fold.path / "model.keras", kind, _calibration_inputs(config, own, fold.seed), file)
+    card = Card(
+        name=config.name,
+        version=config.version,
+        labels=config.labels,
+        inputs=_inputs(config),
+        quantization=kind,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        licence=_licence(config.data.corpora),
+        **facts,
+    )
+    unfinished = Classifier(Bundle(card, Network(file), folder))
+    temperature, threshold = _calibrate(unfinished, held_out, config.training.uncertain_share)
+    update = {"temperature": temperature, "uncertain_below": threshold}
+    _write(card.model_copy(update=update), folder)
+    return folder
+
+
+def publish(folder: Path, output: Path, metrics: dict[str, Any]) -> None:
+    """Copy a bundle to where people find it, with its figures and its card for people."""
+    card = bundle.read_card(folder).model_copy(update={"metrics": metrics})
+    output.mkdir(parents=True, exist_ok=True)
+    (output / bundle.MODEL_FILE).write_bytes((folder / bundle.MODEL_FILE).read_bytes())
+    _write(card, output)
+    (output / "README.md").write_text(readme(card))
+
+
+def parity(
+    config: Config, network: Any, folders: Mapping[Kind, Path], held_out: Examples
+) -> dict[str, Any]:
+    """How far conversion moved the probabilities of held-out speakers' utterances.
+
+    Args:
+        config: of the network.
+        network: as Keras trained it.
+        folders: bundles made of it.
+        held_out: utterances; of long ones the first window.
+
+    Returns:
+        Kind → the largest and the mean difference of a probability, the share of utterances
+        with the same best label, and the UAR; for `keras` only the latter.
+    """
+    from training.train import predict
+
+    truth = held_out.labels
+    expected = softmax(predict(network, held_out.utterances, config))
+    said: dict[str, Any] = {"utterances": len(truth)}
+    said["keras"] = {"uar": round(evaluate.figures(expected, truth)["uar"], 4)}
+    for kind, folder in folders.items():
+        logits = _logits(Classifier(bundle.load(folder)), held_out)
+        found = softmax(logits)
+        moved = np.abs(found - expected)
+        said[kind] = {
+            "max_difference": round(float(moved.max()), 5),
+            "mean_difference": round(float(moved.mean()), 6),
+            "same_label": round(float((found.argmax(1) == expected.argmax(1)).mean()), 4),
+            "uar": round(evaluate.figures(found, truth)["uar"], 4),
+        }
+    return said
+
+
+def cost(network: Any, folders: Mapping[Kind, Path]) -> dict[str, Any]:
+    """Parameters, multiplications, bytes, and milliseconds for 3 s of sound, for `run.json`."""
+    from training.cost import macs, quantiles_ms
+
+    noise = np.random.default_rng(0).normal(0, 3000, 3 * SAMPLE_RATE).astype(np.int16)
+    latency = {}
+    for kind, folder in folders.items():
+        classifier = Classifier(bundle.load(folder))
+        latency[kind] = quantiles_ms(lambda c=classifier: c.classify(noise))  # type: ignore[misc]
+    sizes = {kind: (f / bundle.MODEL_FILE).stat().st_size for kind, f in folders.items()}
+    return {
+        "parameters": int(network.count_params()),
+        "macs": macs(network),
+        "sizes": sizes,
+        "latency_ms": latency,
+    }
+
+
+def data_facts(config: Config, held_out: Sequence[str]) -> tuple[dict[str, str], ...]:
+    """What the card says of the data."""
+    return tuple(
+        {"name": name, **corpora.licence(name), "held_out": ", ".join(held_out)}
+        for name in config.data.corpora
+    )
+
+
+def _calibrate(classifier: Classifier, held_out: Examples, share: float) -> tuple[float, float]:
+    """Temperature and threshold, from speakers that were not trained on."""
+    logits = _logits(classifier, held_out)
+    temperature = evaluate.fit_temperature(logits, held_out.labels)
+    return temperature, evaluate.choose_threshold(softmax(logits / temperature), share)
+
+
+def _logits(classifier: Classifier, examples: Examples) -> Floats:
+    return np.stack([classifier.logits(u.samples) for u in examples.utterances])
+
+
+def _calibration_inputs(config: Config, own: Examples, seed: int) -> dict[str, Floats]:
+    from training.train import stacked
+
+    chosen = np.random.default_rng(seed).permutation(len(own.utterances))[:_CALIBRATION]
+    return stacked([own.utterances[i] for i in chosen], config.inputs)
+
+
+def _inputs(config: Config) -> tuple[Input, ...]:
+    found = []
+    for name, window in config.inputs.items():
+        found.append(Input(name=name, features=window.features))
+        if window.frames is not None:
+            found.append(Input(name=f"{name}_mask", mask_of=name))
+    return tuple(found)
+
+
+def _licence(names: Sequence[str]) -> str:
+    """Of a network that was trained on these corpora: the strictest of theirs."""
+    licences = [corpora.licence(name)["licence"] for name in names]
+    if any("NC" in licence for licence in licences):
+        return "CC BY-NC-SA 4.0, as its training data: not for commercial use"
+    return " and ".join(dict.fromkeys(licences)) + ", as its training data"
+
+
+def _write(card: Card, folder: Path) -> None:
+    (folder / bundle.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,58 @@
+"""What networks over frames share: inputs with masks, scaling, pooling over time.
+
+Every operation exists in int8, the masking too: padded frames enter as zeros, get a logit
+so low that their attention quantises to exactly zero, and cannot win a maximum over
+rectified values.
+
+Reference:
+    Okabe et al., Attentive statistics pooling for deep speaker embedding, Interspeech 2018.
+"""
+
+import keras
+from keras import layers
+
+_MASKED_LOGIT = 12.0
+
+
+def inputs(name: str, frames: int, size: int) -> dict[str, keras.KerasTensor]:
+    """The features `[b, frames, size]` and their mask `[b, frames]`."""
+    return {
+        name: keras.Input((frames, size), name=name),
+        f"{name}_mask": keras.Input((frames,), name=f"{name}_mask"),
+    }
+
+
+def silenced(
+    features: keras.KerasTensor, mask: keras.KerasTensor, *, scale: bool
+) -> keras.KerasTensor:
+    """Features with zeros where the mask is 0; with `scale`, of mean 0 and deviation 1 before."""
+    if scale:
+        features = layers.Normalization(name=f"scale_{features.name}")(features)
+    return layers.Multiply()([features, layers.Reshape((-1, 1))(mask)])
+
+
+def strided(mask: keras.KerasTensor, stride: int) -> keras.KerasTensor:
+    """One mask value `[b, frames // stride, 1]` a step: 1 where its first frame is real."""
+    return layers.MaxPooling1D(1, stride)(layers.Reshape((-1, 1))(mask))
+
+
+def attend(x: keras.KerasTensor, kept: keras.KerasTensor, heads: int) -> keras.KerasTensor:
+    """A mean over time `[b, channels]`, weighted by attention.
+
+    Args:
+        x: `[b, steps, channels]`.
+        kept: `[b, steps, 1]`, 0 for steps without attention.
+        heads: as many weights a step, 1 or one a channel.
+    """
+    steps = x.shape[1]
+    over_time = layers.Permute((2, 1))
+    logits = over_time(layers.Conv1D(heads, 1)(x))
+    penalty = layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(layers.Reshape((1, steps))(kept))
+    attention = layers.Softmax()(layers.Add()([logits, penalty]))
+    weighted = layers.Multiply()([over_time(x), attention])
+    return layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(weighted))
+
+
+def peak(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:
+    """The maximum over time `[b, channels]` of rectified values `[b, steps, channels]`."""
+    return layers.GlobalMaxPooling1D()(layers.Multiply()([x, kept]))

@@ -1,0 +1,118 @@
+"""Recordings of noises and rooms, read once and kept in memory."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from serd import audio
+from serd.audio import Floats, Pcm
+
+Noises = dict[str, list[Pcm]]
+
+VOICES = frozenset({"baby_cry", "person_sneeze", "dude_miaowing"})
+"""Kinds of noise that come from people: to a network for voices they are not noise."""
+
+_SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
+_READING = Lock()  # of several threads that ask at once, one reads
+
+
+class NoiseError(Exception):
+    """Recordings that are missing or cannot be read; one line."""
+
+
+def files(folder: Path, without: Iterable[str] = VOICES) -> dict[str, list[Path]]:
+    """Sound files in a folder and below, in a fixed order.
+
+    Args:
+        folder: where to look.
+        without: kinds to leave out.
+
+    Returns:
+        Kind → files. The kind is the name of the file's folder, or that of the file itself
+        if it lies directly in `folder`.
+
+    Raises:
+        NoiseError: there are none.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        kind = path.stem if path.parent == folder else path.parent.name
+        if path.suffix.lower() in _SUFFIXES and kind not in without:
+            found.setdefault(kind, []).append(path)
+    if not found:
+        missing = "no sound in it" if folder.is_dir() else "no such folder"
+        raise NoiseError(f"{folder}: {missing}")
+    return found
+
+
+def recordings(folder: Path, without: Iterable[str] = VOICES) -> Noises:
+    """Noises below a folder: kind → int16 `[n]` each, at `SAMPLE_RATE`.
+
+    The silence before and after a noise is cut off.
+
+    Raises:
+        NoiseError: there are none, or one cannot be read or is nothing but silence.
+    """
+    with _READING:
+        return _recordings(folder, frozenset(without))
+
+
+def rooms(folder: Path) -> list[Floats]:
+    """Impulse responses below a folder, float32 `[n]` each, at `SAMPLE_RATE`.
+
+    Raises:
+        NoiseError: there are none, or one cannot be read or is nothing but silence.
+    """
+    with _READING:
+        return _rooms(folder)
+
+
+def impulse_response(measured: Floats) -> Floats:
+    """A measured impulse response from the direct sound on, with energy 1.
+
+    The direct sound is the first that comes within 20 dB of the strongest: behind a corner a
+    reflection is stronger. The response ends where what follows has less than -40 dB of the
+    energy, for that is mostly the noise of the measurement.
+
+    Args:
+        measured: float32 `[n]`, any scale, not silent.
+
+    Returns:
+        float32 `[m]`, `m <= n`; sample 0 is the direct sound.
+
+    Reference:
+        ISO 3382-1:2009, on the start of a response and its decay integrated backwards.
+    """
+    loud = np.abs(measured)
+    response = measured[np.argmax(loud >= 0.1 * loud.max()) :]
+    to_come = np.cumsum(np.square(response[::-1], dtype=float))[::-1]
+    response = response[to_come >= 1e-4 * to_come[0]]
+    return (response / np.sqrt(np.vdot(response, response))).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _recordings(folder: Path, without: frozenset[str]) -> Noises:
+    found = files(folder, without)
+    return {kind: [_trimmed(path) for path in paths] for kind, paths in found.items()}
+
+
+@lru_cache(maxsize=8)
+def _rooms(folder: Path) -> list[Floats]:
+    paths = (path for of_a_kind in files(folder, ()).values() for path in of_a_kind)
+    return [impulse_response(audio.pcm_to_float(_trimmed(path))) for path in paths]
+
+
+def _trimmed(path: Path) -> Pcm:
+    """A recording without what is 60 dB below its peak at either end."""
+    try:
+        samples = audio.read(path)
+    except audio.AudioError as error:
+        raise NoiseError(f"{path}: {error}") from error
+    loud = np.abs(samples.astype(np.int32))
+    if not loud.any():
+        raise NoiseError(f"{path}: is silent")
+    heard = np.flatnonzero(loud > loud.max() / 1000)
+    return samples[heard[0] : heard[-1] + 1]

@@ -1,0 +1,71 @@
+"""What a result was made by: program, machine, data."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from training.corpora.clip import Clip
+
+_LIBRARIES = ("keras", "tensorflow", "jax", "torch", "scikit-learn", "numpy")
+
+
+def facts(clips: Sequence[Clip], digests: Sequence[str]) -> dict[str, Any]:
+    """Commit, machine, libraries, and a hash of each corpus, for `run.json`."""
+    return {
+        "corpora": sorted({clip.corpus for clip in clips}),
+        "clips": len(clips),
+        "data": _hashes(clips, digests),
+        "commit": commit(),
+        "machine": machine(),
+        "libraries": _libraries(),
+    }
+
+
+def commit() -> str:
+    """The commit that this was made from, marked when files differ from it."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def machine() -> str:
+    """Processor and Python."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    cpu = f"{len(names)} × {names[0]}" if names else platform.machine()
+    return f"{cpu}, Python {platform.python_version()}"
+
+
+def _hashes(clips: Sequence[Clip], digests: Sequence[str]) -> dict[str, str]:
+    """The same for the same recordings with the same labels, whatever their file names."""
+    hashes: dict[str, str] = {}
+    for corpus in sorted({clip.corpus for clip in clips}):
+        lines = sorted(
+            f"{own} {clip.emotion} {clip.speaker}"
+            for clip, own in zip(clips, digests, strict=True)
+            if clip.corpus == corpus
+        )
+        hashes[corpus] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashes
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,7 @@
+"""What `serd-train report` writes: a page for people, and training/RESULTS.md."""
+
+from training.report.page import write
+from training.report.results import results_markdown
+from training.report.systems import ReportError
+
+__all__ = ["ReportError", "results_markdown", "write"]

@@ -1,0 +1,82 @@
+"""training/RESULTS.md: every system in tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.report import tables
+from training.report.systems import RANDOM, STRICT, System
+from training.report.tables import NONE, Table
+
+HOW_TO_READ = (
+    (STRICT, "nobody who is tested was heard in training, calibration or any choice."),
+    (RANDOM, "the same people stand on both sides; here only because others report it."),
+    ("UAR", "unweighted average recall: accuracy that counts every emotion alike."),
+    ("clips", "judged as serd classify answers; one in which no speech is found is an error."),
+    ("classes", "a system of fewer has an easier task: guessing reaches a UAR of 1 / classes."),
+    ("size, MACs, latency", "of the published kind; MACs and latency of one window."),
+)
+"""What the columns mean."""
+
+
+def results_markdown(runs: Sequence[Path]) -> str:
+    """The tables of all run folders, best system first.
+
+    Raises:
+        ReportError: one of them is not a run folder.
+    """
+    systems = tables.by_strict_uar([System(path) for path in runs])
+    others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
+    parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
+    table = tables.comparison(systems)
+    parts += [f"{table.caption}.", _markdown(table)]
+    parts += ["\n".join(f"- **{name}**: {text}" for name, text in HOW_TO_READ)]
+    for protocol in sorted(others):
+        table = tables.of_protocol(systems, protocol)
+        parts += [f"## {protocol.capitalize()}", f"{table.caption}:", _markdown(table)]
+    notes: dict[str, list[str]] = {}
+    for system in systems:
+        for note in [*(system.facts.get("notes") or []), *system.problems]:
+            notes.setdefault(str(note), []).append(system.title)
+    lines = [f"- **{_cell('; '.join(who))}**: {_cell(note)}" for note, who in notes.items()]
+    parts += ["## Notes", "\n".join(lines)] if lines else []
+    parts += ["## How each row was made", _markdown(made(systems), code=True)]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def made(systems: Sequence[System]) -> Table:
+    """Command, commit, machine and data of each system."""
+    rows = []
+    for system in systems:
+        facts = system.facts
+        hashes = facts.get("data") or dict.fromkeys(facts.get("corpora") or [], "")
+        data = ", ".join(f"{name} {sha[:12]}".strip() for name, sha in hashes.items())
+        libraries = ", ".join(f"{name} {v}" for name, v in (facts.get("libraries") or {}).items())
+        known = [facts.get(key) for key in ("command", "commit", "machine")]
+        known += [facts.get("clips"), data, libraries]
+        rows.append((system.title, *(str(fact) if fact else NONE for fact in known)))
+    head = ("system", "command", "commit", "machine", "clips", "data, SHA-256", "libraries")
+    return Table("How each row was made", head, rows)
+
+
+def _markdown(table: Table, code: bool = False) -> str:
+    """A table; with `code`, the second column as what is typed."""
+    lines = [_row(table.head), "|---" + "|---:" * (len(table.head) - 1) + "|"]
+    if code:
+        lines[1] = "|---" * len(table.head) + "|"
+    for row in table.rows:
+        cells = [_cell(cell) for cell in row]
+        if code and row[1] != NONE:
+            cells[1] = f"`{row[1]}`".replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(text: str) -> str:
+    """Text that is only text in Markdown."""
+    for sign in "\\|<*`[":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

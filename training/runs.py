@@ -1,0 +1,117 @@
+"""What an experiment leaves in its run folder, written and read in one place.
+
+runs/NAME/
+run.json                                what was run, on what, by what
+PROTOCOL/seed-1/FOLD/model.keras        the trained network
+history.json       loss and accuracy of each epoch
+KIND.csv           the test clips' scores, KIND as in `--kind`
+final/…                                 the network of the bundle; tests on nobody
+results.json                            the figures, of all the scores
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a network said of its test clips."""
+
+    labels: tuple[str, ...]
+    clips: tuple[str, ...]
+    """File names."""
+    corpora: tuple[str, ...]
+    speakers: tuple[str, ...]
+    sexes: tuple[str, ...]
+    truth: NDArray[np.int_]
+    """Places in `labels`, `[clips]`."""
+    probabilities: Floats
+    """float32 `[clips, labels]`; zeros where no speech was found, which counts as an error."""
+
+    @property
+    def known(self) -> tuple[Floats, NDArray[np.int_]]:
+        """Probabilities and truth, as the functions of `evaluate` take them."""
+        return self.probabilities, self.truth
+
+    def write(self, path: Path) -> None:
+        """As CSV: clip, corpus, speaker, sex, emotion, then a column for each label."""
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["clip", "corpus", "speaker", "sex", "emotion", *self.labels])
+            known = zip(
+                self.clips, self.corpora, self.speakers, self.sexes, self.truth, strict=True
+            )
+            for (*facts, label), scores in zip(known, self.probabilities, strict=True):
+                rows.writerow([*facts, self.labels[label], *(f"{s:.5f}" for s in scores)])
+        partial.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Scores":
+        """What `write` wrote."""
+        with path.open(newline="") as file:
+            header, *rows = csv.reader(file)
+        labels = tuple(header[5:])
+        clips, corpora, speakers, sexes, emotions = zip(*(row[:5] for row in rows), strict=True)
+        return cls(
+            labels,
+            clips,
+            corpora,
+            speakers,
+            sexes,
+            np.array([labels.index(emotion) for emotion in emotions]),
+            np.array([row[5:] for row in rows], np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One trained split of a run."""
+
+    protocol: str
+    seed: int
+    name: str
+    path: Path
+
+    def scores(self, kind: str) -> Scores:
+        return Scores.read(self.path / f"{kind}.csv")
+
+    def history(self) -> dict[str, list[float]]:
+        """`loss`, `accuracy`, `val_loss`, `val_accuracy` by epoch; empty where none was kept."""
+        file = self.path / "history.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+
+class Run:
+    """A run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`run.json`: see `training.experiment` and `training.classical` for what is in it."""
+        return json.loads((self.path / "run.json").read_text())
+
+    def fold(self, protocol: str, seed: int, name: str) -> Fold:
+        return Fold(protocol, seed, name, self.path / protocol / f"seed-{seed}" / name)
+
+    def final(self, seed: int) -> Fold:
+        return Fold(FINAL, seed, FINAL, self.path / FINAL)
+
+    def measured(self, kind: str) -> Iterator[Fold]:
+        """The folds that have scores of this kind, in order."""
+        for file in sorted(self.path.glob(f"*/seed-[0-9]*/*/{kind}.csv")):
+            protocol, seed, name = file.parts[-4:-1]
+            yield Fold(protocol, int(seed.removeprefix("seed-")), name, file.parent)

@@ -1,0 +1,69 @@
+"""Variation of features: masks, and mixing the examples of a batch."""
+
+import numpy as np
+from numpy.random import Generator
+
+from serd.audio import Floats
+
+
+def mask(features: Floats, time_masks: int, frequency_masks: int, rng: Generator) -> Floats:
+    """Stretches of time and groups of neighbouring features set to their mean over time.
+
+    Args:
+        features: float32 `[t, size]`.
+        time_masks: how many stretches, each of up to a tenth of the time.
+        frequency_masks: how many groups, each of up to an eighth of the features.
+        rng: chooses widths and places; a width may be 0.
+
+    Returns:
+        float32 `[t, size]`, new.
+
+    Reference:
+        Park et al., SpecAugment, Interspeech 2019.
+    """
+    x = features.copy()
+    length, size = x.shape
+    mean = x.mean(axis=0)
+    for _ in range(time_masks):
+        width = int(rng.integers(0, length // 10 + 1))
+        start = int(rng.integers(0, length - width + 1))
+        x[start : start + width] = mean
+    for _ in range(frequency_masks):
+        width = int(rng.integers(0, size // 8 + 1))
+        start = int(rng.integers(0, size - width + 1))
+        x[:, start : start + width] = mean[start : start + width]
+    return x
+
+
+def mixup(
+    inputs: dict[str, Floats], targets: Floats, alpha: float, rng: Generator
+) -> tuple[dict[str, Floats], Floats]:
+    """Each example mixed with another one of the batch, and its target likewise.
+
+    An example's share is at least one half, and it has the same partner and the same share in
+    all inputs. Of masks (`mask`, `…_mask`) the larger holds: what either example fills is filled.
+
+    Args:
+        inputs: name → float32 `[b, …]`.
+        targets: float32 `[b, labels]`.
+        alpha: of the beta distribution of the shares, above 0; near 0 hardly anything is mixed.
+        rng: chooses shares and partners.
+
+    Returns:
+        Inputs and targets of the same shapes, new.
+
+    Reference:
+        Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
+    """
+    share = rng.beta(alpha, alpha, len(targets)).astype(np.float32)
+    share = np.maximum(share, 1 - share)
+    partner = rng.permutation(len(targets))
+
+    def mixed(x: Floats) -> Floats:
+        own = share.reshape(-1, *[1] * (x.ndim - 1))
+        return own * x + (1 - own) * x[partner]
+
+    return {
+        name: np.maximum(x, x[partner]) if name.endswith("mask") else mixed(x)
+        for name, x in inputs.items()
+    }, mixed(targets)
