@@ -76,10 +76,11 @@ def _main(model: str, kind: Kind, samples: str, output: str) -> None:
 
     network = keras.models.load_model(model)
     arrays = dict(np.load(samples))
-    # A batch of exactly one lets the converter fold every shape into a constant.
+    # A batch of exactly one lets the converter fold every shape into a constant; in another
+    # order than the network's own inputs it does not, and fails on an LSTM among several.
     inputs = {
-        name: keras.Input(batch_shape=(1, *array.shape[1:]), name=name)
-        for name, array in arrays.items()
+        own.name: keras.Input(batch_shape=(1, *own.shape[1:]), name=own.name)
+        for own in network.inputs
     }
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, network(inputs)))
     if kind != "float32":

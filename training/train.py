@@ -234,7 +234,8 @@ def _scale(network: keras.Model, utterances: Sequence[Utterance]) -> None:
     for layer in network.layers:
         if isinstance(layer, keras.layers.Normalization):
             name = layer.name.removeprefix("scale_")
-            layer.adapt(np.concatenate([np.atleast_2d(u.features[name]) for u in utterances]))
+            rows = np.concatenate([np.atleast_2d(u.features[name]) for u in utterances])
+            layer.adapt(rows if utterances[0].features[name].ndim == 1 else rows[None])
 
 
 def _freeze(network: keras.Model, first_trained: str | None) -> None:

@@ -18,6 +18,7 @@ SIDE = 160
 def embed(
     shapes: Shapes,
     weights: str = "imagenet",
+    until: str = "out_relu",
     dropout: float = 0.3,
 ) -> tuple[dict[str, keras.KerasTensor], keras.KerasTensor]:
     """The inputs and the embedding.
@@ -26,6 +27,7 @@ def embed(
         shapes: one input `[160, 160]` in about -1…1, as log-mels in Whisper's scale.
         weights: a Keras weights file of MobileNetV2 without its top; `imagenet`: Keras' own,
             from its cache or fetched; `none`: from scratch.
+        until: the layer whose output is taken.
         dropout: of the embedding, 0…1.
 
     Raises:
@@ -38,6 +40,7 @@ def embed(
     features, mask = inputs.values()
     x = layers.Reshape((frames, size, 1))(framed.silenced(features, mask, scale=False))
     base = _base(weights)
+    base = keras.Model(base.input, base.get_layer(until).output, name="mobilenetv2_base")
     # Pretrained batch statistics stay what they are, also while the layers around are tuned.
     x = base(layers.Concatenate()([x, x, x]), training=None if weights == "none" else False)
     x = layers.AveragePooling2D((1, SIDE // STRIDE))(x)
