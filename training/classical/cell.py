@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serd.features import FeatureSpec
 from training import evaluate
@@ -17,9 +16,9 @@ from training.classical import curves, models
 from training.classical.config import Parameters, Study, System
 from training.classical.models import Floats, Part
 from training.config import ConfigError
-from training.corpora.clip import Clip
 from training.dataset import Utterance
-from training.runs import Run, Scores
+from training.recordings import Recordings
+from training.runs import Run
 from training.splits import Split
 
 KIND = "sklearn"
@@ -29,13 +28,8 @@ KIND = "sklearn"
 class Material:
     """What all systems learn from and are tested on."""
 
-    clips: Sequence[Clip]
-    utterances: Sequence[Utterance]
+    heard: Recordings
     splits: Sequence[Split]
-    facts: dict[str, Any]
-    """For `run.json`: as `training.provenance` gives them."""
-    notes: Sequence[str] = ()
-    """What was left out, and why."""
 
     @cached_property
     def owners(self) -> list[Split]:
@@ -68,7 +62,7 @@ class Cell:
         shared = study.model_dump(mode="json", include={"labels", "segments", "inner_folds"})
         own = {"system": self.system, "features": self.spec}
         told = {key: table.model_dump(mode="json") for key, table in own.items()}
-        config = shared | told | {"data": self._material.facts["data"]}
+        config = shared | told | {"data": self._material.heard.facts["data"]}
         file = self.path / "config.json"
         if file.is_file() and json.loads(file.read_text()) != config:
             raise ConfigError(f"{self.path}: made with other settings or data; remove it first")
@@ -90,21 +84,13 @@ class Cell:
         fitted = models.fit(
             models.build(self.system.kind, parameters, split.seed), part, self._study.inner_folds
         )
-        heard = self._heard(split.test)
-        labels = self._study.labels
-        said = models.probabilities(fitted, self._stack(heard), len(labels))
+        heard = self._material.heard.examples(split.test)
+        count = len(self._study.labels)
+        said = models.probabilities(fitted, self._stack(heard.utterances), count)
         fit = {"parameters": parameters, "oob": models.out_of_bag(fitted)}
         _write(folder / "fit.json", {key: v for key, v in fit.items() if v is not None})
-        clips = [self._material.clips[i] for i in split.test]
-        Scores(
-            labels,
-            tuple(clip.path.name for clip in clips),
-            tuple(clip.corpus for clip in clips),
-            tuple(clip.speaker for clip in clips),
-            tuple(clip.sex for clip in clips),
-            self._truth(split.test),
-            evaluate.by_clip(said, heard, split.test),
-        ).write(file)
+        by_clip = evaluate.by_clip(said, heard.utterances, split.test)
+        self._material.heard.scores(split.test, by_clip).write(file)
 
     def draw_curves(self) -> None:
         """Write `curves.json`, of the first training part alone: no test is looked at."""
@@ -134,7 +120,7 @@ class Cell:
         }
         if out_of_bag:
             said["oob"] = out_of_bag
-        return said | {"notes": [*self._notes(), *self._material.notes]}
+        return said | {"notes": [*self._notes(), *self._material.heard.notes]}
 
     def figures(self, protocol: str) -> dict[str, Any]:
         """Means and spreads over all folds and seeds of a protocol."""
@@ -170,21 +156,13 @@ class Cell:
         return Run(self.path).fold(split.protocol, split.seed, split.name).path
 
     def _part(self, clips: Sequence[int]) -> Part:
-        heard = self._heard(clips)
-        own = [u.clip for u in heard]
-        speakers = [self._material.clips[i].speaker for i in own]
-        return Part(self._stack(heard), self._truth(own), speakers)
-
-    def _heard(self, clips: Sequence[int]) -> list[Utterance]:
-        wanted = set(clips)
-        return [u for u in self._material.utterances if u.clip in wanted]
+        own = self._material.heard.examples(clips)
+        speakers = [self._material.heard.clips[u.clip].speaker for u in own.utterances]
+        return Part(self._stack(own.utterances), own.labels, speakers)
 
     def _stack(self, heard: Sequence[Utterance]) -> Floats:
         rows = [u.features[self._features] for u in heard]
         return np.array(rows, np.float32).reshape(-1, self.spec.size)
-
-    def _truth(self, clips: Sequence[int]) -> NDArray[np.int_]:
-        return np.array([self._study.labels.index(self._material.clips[i].emotion) for i in clips])
 
 
 def _chosen(system: System, folds: int) -> str:

@@ -1,8 +1,6 @@
 """Every system on every set of features, from audio to run folders."""
 
 import json
-from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import (
@@ -14,12 +12,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training import corpora, dataset, provenance
+from training import recordings
 from training.classical.cell import KIND, Cell, Material
 from training.classical.config import Study
-from training.config import ConfigError
-from training.corpora.duplicates import duplicates
-from training.splits import Split, check, splits
 
 
 def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -> list[Path]:
@@ -42,7 +37,9 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
             settings made.
         CorpusError, CacheError, SplitError: as their modules say.
     """
-    material = _gather(study, data, cache)
+    heard = recordings.gather(study.data, study.labels, study.features, study.segments, data, cache)
+    # No validators: the training part is divided by speakers where something is chosen.
+    material = Material(heard, heard.splits(study.protocols, 0))
     cells = [
         Cell(study, system, features, material, runs / study.name)
         for features in study.features
@@ -54,7 +51,7 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
         "kind": KIND,
         "kinds": [KIND],
         "command": command,
-        **material.facts,
+        **heard.facts,
     }
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}"), *columns) as progress:
@@ -74,39 +71,6 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
             for protocol in study.protocols:
                 progress.console.print(_line(cell, protocol), highlight=False)
     return [cell.path for cell in cells]
-
-
-def _gather(study: Study, data: Path, cache: Path) -> Material:
-    clips = [
-        clip
-        for name in dict.fromkeys([*study.data.corpora, *study.data.test_only])
-        for clip in corpora.load(name, data)
-        if clip.emotion in study.labels
-    ]
-    if not clips:
-        raise ConfigError(f"{study.name}: no clip has one of its labels")
-    heard = dataset.load(clips, study.features, study.segments, cache)
-    copies = {copy: first for first, *others in duplicates(heard.digests) for copy in others}
-    found: list[Split] = []
-    for protocol, seeds in study.protocols.items():
-        for seed in seeds:
-            # No validators: the training part is divided by speakers where something is chosen.
-            for split in splits(clips, protocol, seed, 0, study.data.test_only):
-                kept = _without(copies, split)
-                check(clips, kept, heard.digests)
-                found.append(kept)
-    notes = [
-        f"{clips[copy].path.name} has the same sound as {clips[first].path.name} and is left out"
-        for copy, first in copies.items()
-    ]
-    facts = provenance.facts(clips, heard.digests)
-    return Material(clips, heard.utterances, found, facts, notes)
-
-
-def _without(copies: Collection[int], split: Split) -> Split:
-    sides = ([i for i in s if i not in copies] for s in (split.train, split.validation, split.test))
-    train, validation, test = (tuple(side) for side in sides)
-    return replace(split, train=train, validation=validation, test=test)
 
 
 def _line(cell: Cell, protocol: str) -> str:

@@ -37,9 +37,9 @@ def embed(
     features, mask = inputs.values()
     x = layers.Reshape((frames, size, 1))(framed.silenced(features, mask, scale=scale))
     for stage, filters in enumerate(channels):
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        strides = (2, 2) if stage < 2 else (1, 2)
+        x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.MaxPooling2D((2, 2) if stage < 2 else (1, 2))(x)
         x = layers.SpatialDropout2D(dropout / 3)(x)
     x = layers.Reshape((frames // TIME_STRIDE, -1))(x)
     x = _unit(x, context, 1)
@@ -48,7 +48,8 @@ def embed(
         x = layers.Add()([x, _unit(y, context, 5, dilation)])
     kept = framed.strided(mask, TIME_STRIDE)
     summary = layers.Concatenate()([framed.attend(x, kept, context), framed.peak(x, kept)])
-    return inputs, layers.Dropout(dropout)(summary)
+    # The two differ in scale; the last layer would first have to find out.
+    return inputs, layers.Dropout(dropout)(layers.BatchNormalization()(summary))
 
 
 def _unit(x: keras.KerasTensor, filters: int, width: int, dilation: int = 1) -> keras.KerasTensor:

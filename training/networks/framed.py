@@ -50,7 +50,8 @@ def attend(x: keras.KerasTensor, kept: keras.KerasTensor, heads: int) -> keras.K
     penalty = layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(layers.Reshape((1, steps))(kept))
     attention = layers.Softmax()(layers.Add()([logits, penalty]))
     weighted = layers.Multiply()([over_time(x), attention])
-    return layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(weighted))
+    mean = layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(weighted))
+    return layers.Rescaling(steps)(mean)  # the weights sum to 1 already
 
 
 def peak(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:

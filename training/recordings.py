@@ -1,0 +1,134 @@
+"""The recordings of a study: what is heard in them, what they are, who is on which side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serd.features import FeatureSpec
+from serd.settings import SegmentSettings
+from training import corpora, dataset, provenance, splits
+from training.config import ConfigError, Data
+from training.corpora.clip import Clip
+from training.corpora.duplicates import duplicates
+from training.dataset import Examples, Utterance
+from training.runs import Scores
+from training.splits import Protocol, Split
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The clips of some emotions, cut into utterances; nothing is done with copies."""
+
+    clips: Sequence[Clip]
+    labels: tuple[str, ...]
+    utterances: Sequence[Utterance]
+    digests: Sequence[str]
+    """Of each clip's samples."""
+    test_only: tuple[str, ...] = ()
+    """Corpora that nothing trains on."""
+
+    @cached_property
+    def copies(self) -> dict[int, int]:
+        """Clips that are another one's copy, and that one."""
+        return {copy: first for first, *others in duplicates(self.digests) for copy in others}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, and why."""
+        return [
+            f"{self.clips[copy].path.name} has the same sound as {self.clips[first].path.name}"
+            " and is left out"
+            for copy, first in self.copies.items()
+        ]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For `run.json`."""
+        return provenance.facts(self.clips, self.digests)
+
+    def splits(self, protocols: Mapping[Protocol, Sequence[int]], validators: int) -> list[Split]:
+        """Of each protocol with each of its seeds; raises SplitError."""
+        return [
+            self._checked(split)
+            for protocol, seeds in protocols.items()
+            for seed in seeds
+            for split in splits.splits(self.clips, protocol, seed, validators, self.test_only)
+        ]
+
+    def final(self, seed: int, validators: int) -> Split:
+        """For the network of the bundle; raises SplitError."""
+        return self._checked(splits.final(self.clips, seed, validators, self.test_only))
+
+    def truth(self, clips: Sequence[int]) -> NDArray[np.int_]:
+        """What clips are: places in `labels`."""
+        return np.array([self.labels.index(self.clips[i].emotion) for i in clips], np.int_)
+
+    def examples(self, clips: Sequence[int]) -> Examples:
+        """The utterances in clips."""
+        wanted = set(clips)
+        own = [u for u in self.utterances if u.clip in wanted]
+        return Examples(own, self.truth([u.clip for u in own]))
+
+    def scores(self, clips: Sequence[int], probabilities: Floats) -> Scores:
+        """What was said of clips, `[clips, labels]`, with all that is known of them."""
+        known = [self.clips[i] for i in clips]
+        return Scores(
+            self.labels,
+            tuple(clip.path.name for clip in known),
+            tuple(clip.corpus for clip in known),
+            tuple(clip.speaker for clip in known),
+            tuple(clip.sex for clip in known),
+            self.truth(clips),
+            probabilities,
+        )
+
+    def _checked(self, split: Split) -> Split:
+        """Without copies, and surely apart."""
+        train, validation, test = (
+            tuple(i for i in side if i not in self.copies)
+            for side in (split.train, split.validation, split.test)
+        )
+        split = replace(split, train=train, validation=validation, test=test)
+        splits.check(self.clips, split, self.digests)
+        return split
+
+
+def gather(
+    data: Data,
+    labels: tuple[str, ...],
+    inputs: Mapping[str, FeatureSpec],
+    segments: SegmentSettings,
+    folder: Path,
+    cache: Path,
+) -> Recordings:
+    """Read the corpora and cut and compute what is not in the cache yet.
+
+    Args:
+        data: which corpora.
+        labels: clips of other emotions are left out.
+        inputs: features to compute, by name.
+        segments: how clips are cut.
+        folder: of the corpora.
+        cache: for utterances and features, shared by all studies.
+
+    Raises:
+        CorpusError, CacheError: as their modules say.
+        ConfigError: no clip has one of the labels.
+    """
+    clips = [
+        clip
+        for name in dict.fromkeys([*data.corpora, *data.test_only])
+        for clip in corpora.load(name, folder)
+        if clip.emotion in labels
+    ]
+    if not clips:
+        raise ConfigError(f"no clip is {' or '.join(labels)}")
+    heard = dataset.load(clips, inputs, segments, cache)
+    return Recordings(clips, labels, heard.utterances, heard.digests, data.test_only)
