@@ -3,8 +3,9 @@
 import os
 import shlex
 import sys
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
 import typer
 
@@ -96,6 +97,38 @@ def evaluate(
 
 
 @app.command()
+def tune(
+    config: ConfigArgument,
+    data: DataOption = None,
+    run: RunOption = None,
+    weights: WeightsOption = None,
+    storage: Annotated[
+        str | None, typer.Option(help="A database URL to share; by default a file in the run.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many more to make.")] = 20,
+    folds: Annotated[int, typer.Option(min=1, help="How many folds judge a trial.")] = 2,
+) -> None:
+    """Search the settings that the configuration's [tune] names; a search can go on."""
+    from training.tune import search
+
+    loaded = _load(config, weights)
+    folder = run or Path("runs") / loaded.name
+    folder.mkdir(parents=True, exist_ok=True)
+    study = search(
+        loaded,
+        _of(loaded, data, run).recordings,
+        _data(data),
+        folder / f"tune-{os.getpid()}",
+        storage or f"sqlite:///{folder / 'tune.db'}",
+        trials,
+        folds,
+    )
+    print(f"best: UAR {100 * study.best_value:.1f} of validation speakers")
+    for name, value in study.best_trial.user_attrs["drawn"].items():
+        print(f"{name} = {value}")
+
+
+@app.command()
 def convert(
     config: ConfigArgument,
     kind: Annotated[str, typer.Option(help="float32, float16, dynamic or int8.")],
@@ -105,10 +138,31 @@ def convert(
     weights: WeightsOption = None,
 ) -> None:
     """Make a bundle of another kind of the trained final network, with its parity."""
-    loaded = _load(config, weights)
-    conversion = loaded.conversion.model_copy(update={"kind": kind, "reason": "asked for"})
-    _of(loaded.model_copy(update={"conversion": conversion}), data, run).bundle(output, {})
+    from training.convert import ConversionError, Kind
+
+    if kind not in get_args(Kind):
+        raise ConversionError(f"{kind}: not one of {', '.join(get_args(Kind))}")
+    _experiment(config, data, run, weights).bundle(output, cast(Kind, kind), {})
     print(output)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    output: Annotated[Path, typer.Option(help="The page's folder.")] = Path("report"),
+    results: Annotated[
+        Path | None, typer.Option(help="Write the tables as Markdown there too.")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Write one HTML page of all runs, and its pictures as PNG files."""
+    from training import corpora
+    from training.report import results_markdown, write
+
+    clips = corpora.load("ravdess", data) if data else ()
+    print(write(runs, output, clips))
+    if results:
+        results.write_text(results_markdown(runs))
 
 
 @app.command()
@@ -119,12 +173,22 @@ def reproduce(
     models: ModelsOption = Path("models"),
     weights: WeightsOption = None,
 ) -> None:
-    """Train, measure, convert, and write the bundle."""
+    """Train, measure, convert, and write the bundle; of classical systems, measure all."""
+    path = _path(config)
+    if _is_classical(path):
+        from training.classical import config as classical
+        from training.classical import study
+
+        runs = run or Path("runs")
+        for made in study.reproduce(classical.load(path), _data(data), runs, _CACHE, _command()):
+            print(made)
+        return
     loaded = _load(config, weights)
     experiment = _of(loaded, data, run)
     experiment.train()
     metrics = experiment.evaluate()
-    experiment.bundle(models / loaded.name, metrics)
+    experiment.bundle(models / loaded.name, loaded.conversion.kind, metrics)
+    experiment.note_cost()
     print(models / loaded.name)
 
 
@@ -157,8 +221,20 @@ def _experiment(
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
     from training.experiment import Experiment
 
-    command = shlex.join(["serd-train", *sys.argv[1:]])
-    return Experiment(config, _data(data), run or Path("runs") / config.name, _CACHE, command)
+    run = run or Path("runs") / config.name
+    return Experiment(config, _data(data), run, _CACHE, _command())
+
+
+def _command() -> str:
+    return shlex.join(["serd-train", *sys.argv[1:]])
+
+
+def _is_classical(path: Path) -> bool:
+    """Whether a configuration lists systems of scikit-learn's instead of one network."""
+    try:
+        return "systems" in tomllib.loads(path.read_text())
+    except (OSError, ValueError):
+        return False  # the loader says why
 
 
 if __name__ == "__main__":

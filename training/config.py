@@ -80,6 +80,22 @@ class Conversion(Table):
     """Why this one."""
 
 
+class Range(Table):
+    """`[tune]`: what a setting may be, either of `choices` or between two `bounds`."""
+
+    choices: tuple[Any, ...] = ()
+    bounds: tuple[int, int] | tuple[float, float] = (0, 0)
+    """Lowest and highest; whole numbers are drawn between whole numbers."""
+    log: bool = False
+    """Whether small values are as likely as large ones."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Range":
+        if bool(self.choices) == (self.bounds[0] < self.bounds[1]):
+            raise ValueError("give either choices, or bounds of which the first is lower")
+        return self
+
+
 class Config(Table):
     """A whole configuration."""
 
@@ -99,6 +115,8 @@ class Config(Table):
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     conversion: Conversion = Conversion()
+    tune: dict[str, Range] = Field(default_factory=dict)
+    """What `serd-train tune` searches, by dotted names as `training.learning_rate`."""
     notes: tuple[str, ...] = ()
     """What a reader of the results has to know."""
 

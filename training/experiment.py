@@ -11,11 +11,13 @@ from typing import Any
 from serd import bundle
 from serd.classifier import Classifier
 from training import bundling, evaluate, provenance, recordings
-from training.config import Config
+from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
 from training.splits import Split
+
+_TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
 
 
 class Experiment:
@@ -64,6 +66,7 @@ class Experiment:
 
     def train(self) -> None:
         """Train what is not trained yet, the final network last."""
+        self._open()
         self._write_facts({})
         for fold, split in [*self.splits(), self.final()]:
             self._fit(fold, split)
@@ -86,28 +89,29 @@ class Experiment:
         (self._run.path / "results.json").write_text(json.dumps(said, indent=2) + "\n")
         return said
 
-    def bundle(self, output: Path, metrics: dict[str, Any]) -> None:
+    def bundle(self, output: Path, kind: Kind, metrics: dict[str, Any]) -> None:
         """Write the final network's bundle, with its parity with Keras in the card."""
         fold, split = self.final()
         network = self._fit(fold, split)
         held_out = self.recordings.examples(split.validation)
-        folders = {kind: self._convert(fold, split, kind) for kind in self.kinds}
+        kinds = dict.fromkeys((*self.kinds, kind))
+        folders = {each: self._convert(fold, split, each) for each in kinds}
         parity = bundling.parity(self._config, network, folders, held_out)
-        said = {**metrics, "parity": parity}
-        bundling.publish(folders[self._config.conversion.kind], output, said)
-        self._write_facts(bundling.cost(network, folders))
+        bundling.publish(folders[kind], output, {**metrics, "parity": parity})
+
+    def note_cost(self) -> None:
+        """Add to `run.json` what the final network costs, as trained and as published."""
+        fold, split = self.final()
+        folders = {kind: self._convert(fold, split, kind) for kind in self.kinds}
+        self._write_facts(bundling.cost(self._fit(fold, split), folders))
 
     def _fit(self, fold: Fold, split: Split) -> Any:
         from training.train import MODEL_FILE, fit
 
         if not (fold.path / MODEL_FILE).is_file():
-            print(
-                f"{self._config.name}: {fold.protocol}, seed {fold.seed}, {fold.name}", flush=True
-            )
-        own, held_out = (
-            self.recordings.examples(split.train),
-            self.recordings.examples(split.validation),
-        )
+            where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
+            print(f"{self._config.name}: {where}", flush=True)
+        own, held_out = map(self.recordings.examples, (split.train, split.validation))
         return fit(self._config, own, held_out, fold.seed, self._data, fold.path)
 
     def _measure(self, fold: Fold, split: Split, kind: Kind) -> None:
@@ -152,6 +156,18 @@ class Experiment:
             "notes": [*config.notes, *self.recordings.notes],
             **more,
         }
-        self._run.path.mkdir(parents=True, exist_ok=True)
         (self._run.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
-        (self._run.path / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+
+    def _open(self) -> None:
+        """Make the run folder; refuse one whose networks were trained otherwise."""
+        kept = self._run.path / "config.json"
+        if kept.is_file():
+            before = Config.model_validate_json(kept.read_text())
+            for part in _TRAINED_BY:
+                if getattr(before, part) != getattr(self._config, part):
+                    raise ConfigError(
+                        f"{self._run.path}: its networks were trained with another {part};"
+                        " name another folder with --run, or remove it"
+                    )
+        self._run.path.mkdir(parents=True, exist_ok=True)
+        kept.write_text(self._config.model_dump_json(indent=2) + "\n")

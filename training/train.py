@@ -146,6 +146,7 @@ def fit(
         return keras.models.load_model(folder / MODEL_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     options = config.training
+    keras.utils.clear_session()  # or every fit adds to the memory of the process
     keras.utils.set_random_seed(seed)
     network = build(config)
     _scale(network, own.utterances)

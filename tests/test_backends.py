@@ -1,0 +1,51 @@
+"""Networks are written for any backend of Keras: each takes a step on JAX."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("keras", reason="needs the extra training")
+pytest.importorskip("jax", reason="the second backend is not installed")
+
+STEP = """
+import keras, numpy as np
+from training import networks
+assert keras.backend.backend() == "jax"
+BRANCHES = {
+    "log_mel": {"kind": "cnn", "channels": (4, 4), "context": 8},
+    "mfcc": {"kind": "lstm", "units": (8,)},
+    "image": {"kind": "mobilenetv2", "weights": "none"},
+    "statistics": {"kind": "mlp", "hidden": (8,)},
+}
+SHAPES = {"log_mel": (32, 80), "mfcc": (16, 41), "image": (160, 160), "statistics": (20,)}
+network = networks.build(SHAPES, 3, "concatenated", branches=BRANCHES, width=8)
+network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+rng = np.random.default_rng(0)
+inputs = {x.name: rng.uniform(size=(2, *x.shape[1:])).astype("float32") for x in network.inputs}
+before = [np.array(w) for w in network.trainable_weights]
+loss = network.train_on_batch(inputs, {"scores": np.eye(3, dtype="float32")[:2]})
+assert np.isfinite(loss)
+after = [np.array(w) for w in network.trainable_weights]
+moved = [not np.array_equal(a, b) for a, b in zip(before, after)]
+assert all(moved), [w.path for w, m in zip(network.trainable_weights, moved) if not m]
+"""
+
+
+@pytest.mark.timeout(300)
+def test_every_network_takes_a_step_on_jax() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEP],
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_networks_do_not_name_a_backend() -> None:
+    for file in (Path(__file__).parents[1] / "training" / "networks").glob("*.py"):
+        assert not {"tensorflow", "jax", "torch"} & set(file.read_text().replace(".", " ").split())

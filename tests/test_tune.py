@@ -1,0 +1,96 @@
+"""The search, with something in place of training that knows what is best."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna", reason="needs the extra training")
+
+from training import tune
+from training.config import Config, ConfigError
+from training.recordings import Recordings
+from training.tune import TuneError, changed, search
+
+CONFIG = Config.model_validate(
+    {
+        "name": "small",
+        "version": "1",
+        "inputs": {"x": {"frames": 10}},
+        "network": {"kind": "cnn", "channels": [4]},
+        "tune": {
+            "training.learning_rate": {"bounds": [1e-4, 1e-1], "log": True},
+            "training.epochs": {"bounds": [1, 50]},
+            "network.channels": {"choices": [[4], [8, 16]]},
+        },
+    }
+)
+NOTHING = Recordings((), ("happy", "sad"), (), ())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def uars(config: Config, *_: object) -> "list[float]":
+        good = config.network["channels"] == [8, 16]
+        return [0.5 + 0.3 * good - abs(config.training.learning_rate - 1e-2)] * 2
+
+    monkeypatch.setattr(tune, "_uars", uars)
+    return tmp_path
+
+
+def run(folder: Path, trials: int, config: Config = CONFIG) -> "tune.optuna.Study":
+    return search(config, NOTHING, folder, folder, f"sqlite:///{folder / 't.db'}", trials, 2)
+
+
+def test_it_draws_within_bounds_and_finds_what_is_better(folder: Path) -> None:
+    study = run(folder, 25)
+    for trial in study.trials:
+        drawn = trial.user_attrs["drawn"]
+        assert 1e-4 <= drawn["training.learning_rate"] <= 1e-1
+        assert 1 <= drawn["training.epochs"] <= 50
+        assert isinstance(drawn["training.epochs"], int)
+    assert study.best_trial.user_attrs["drawn"]["network.channels"] == [8, 16]
+    assert study.best_value > 0.75
+
+
+def test_a_search_goes_on_where_it_was(folder: Path) -> None:
+    assert len(run(folder, 2).trials) == 2
+    assert len(run(folder, 3).trials) == 5
+
+
+def test_the_trial_is_judged_by_what_it_drew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def uars(config: Config, *_: object) -> "list[float]":
+        tried.append(config.training.learning_rate)
+        return [0.5]
+
+    monkeypatch.setattr(tune, "_uars", uars)
+    study = run(folder, 3)
+    assert tried == [t.user_attrs["drawn"]["training.learning_rate"] for t in study.trials]
+
+
+def test_settings_are_changed_by_their_names() -> None:
+    found = changed(CONFIG, {"training.epochs": 7, "network.channels": [2]})
+    assert (found.training.epochs, found.network["channels"]) == (7, [2])
+    assert CONFIG.training.epochs != 7
+
+
+@pytest.mark.parametrize("name", ["training.epoch", "trainings.epochs", "network.kind.x"])
+def test_a_setting_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(ConfigError, match="small: tune: "):
+        changed(CONFIG, {name: 1})
+
+
+def test_nothing_to_tune_and_no_storage_are_one_line(folder: Path) -> None:
+    with pytest.raises(TuneError, match=r"small: there is no \[tune\]"):
+        run(folder, 1, CONFIG.model_copy(update={"tune": {}}))
+    with pytest.raises(TuneError, match="unable to open database file"):
+        search(CONFIG, NOTHING, folder, folder, "sqlite:////nowhere/at/all.db", 1, 1)
+
+
+@pytest.mark.parametrize(
+    "range_", [{}, {"bounds": [2, 1]}, {"choices": [1], "bounds": [1, 2]}, {"low": 1}]
+)
+def test_a_range_that_is_none_is_refused(range_: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"choices|forbidden|Extra"):
+        tune.Range.model_validate(range_)
