@@ -9,11 +9,14 @@ BIN := $(VENV)/bin
 # Real recordings for training, benchmarks and some tests; what needs them is skipped without.
 SERD_DATA ?= $(wildcard ../shared/data)
 export SERD_DATA
+# Pretrained weights of MobileNetV2, below the data; without, Keras' own from its cache.
+WEIGHTS ?= $(patsubst $(SERD_DATA)/%,%,$(wildcard $(SERD_DATA)/weights/mobilenet_v2_*.h5))
+RUNS = $(patsubst %/run.json,%,$(wildcard runs/*/run.json runs/classical/*/run.json))
 
-.PHONY: help demo test test-system check system-packages train-cnn benchmark clean
+.PHONY: help demo test test-system check system-packages benchmark report clean
 
 help:
-	@grep -E '^# make|^[a-z-]+:.*##' Makefile | sed -e 's/^# //' -e 's/:.*##/\t/' -e 's/^\([a-z]\)/\1/'
+	@grep -E '^# make|^[a-z%-]+:.*##' Makefile | sed -e 's/^# //' -e 's/:.*##/\t/' -e 's/^\([a-z]\)/\1/'
 
 demo: .venv-demo/.done  ## real speech through the daemon to an MQTT subscriber
 	@demo/run .venv-demo/bin
@@ -31,8 +34,12 @@ benchmark: $(VENV)/.done  ## speed, memory, segmentation
 	$(BIN)/serd bench
 	$(BIN)/python benchmarks/segmentation.py
 
-train-cnn: $(VENV)/.done  ## from RAVDESS to models/cnn
-	$(BIN)/serd-train reproduce training/configs/cnn.toml
+train-%: $(VENV)/.done  ## from audio to models/NAME: make train-cnn, train-mlp, train-lstm …
+	$(BIN)/serd-train reproduce $* \
+	  $(if $(filter mobilenetv2 concatenated,$*),$(if $(WEIGHTS),--weights $(WEIGHTS)))
+
+report: $(VENV)/.done  ## one page and training/RESULTS.md of all that is in runs/
+	$(BIN)/serd-train report $(RUNS) --results training/RESULTS.md
 
 system-packages:
 	scripts/system-packages

@@ -128,11 +128,12 @@ def cost(network: Any, folders: Mapping[Kind, Path]) -> dict[str, Any]:
 
 
 def data_facts(config: Config, held_out: Sequence[str]) -> tuple[dict[str, str], ...]:
-    """What the card says of the data."""
-    return tuple(
+    """What the card says of the data, and of pretrained weights."""
+    heard = [
         {"name": name, **corpora.licence(name), "held_out": ", ".join(held_out)}
         for name in config.data.corpora
-    )
+    ]
+    return (*heard, *(table.model_dump() for table in config.pretrained))
 
 
 def _calibrate(classifier: Classifier, held_out: Examples, share: float) -> tuple[float, float]:

@@ -28,8 +28,9 @@ def readme(card: Card) -> str:
     lines += [_LIMITS, "## Data", ""]
     for data in card.data:
         lines += [f"- {data['name']}, {data['licence']} ({data['source']}).", ""]
-        held_out = data["held_out"]
-        lines += [f"  Kept out of training, for temperature and threshold only: {held_out}.", ""]
+        if held_out := data.get("held_out"):
+            lines += [f"  Kept out of training, for temperature and threshold only: {held_out}."]
+            lines += [""]
     for protocol, kinds in card.metrics.items():
         if protocol in _PROTOCOLS:
             lines += _figures(protocol, kinds, card.labels)

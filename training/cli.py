@@ -35,7 +35,9 @@ RunOption = Annotated[
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option(help="Pretrained weights: a file, imagenet (Keras' cache), or none."),
+    typer.Option(
+        help="Pretrained weights: a file (also below the data), imagenet (Keras' cache), or none."
+    ),
 ]
 ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 

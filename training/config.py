@@ -1,6 +1,7 @@
 """What a published model is made of: one TOML file."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +81,14 @@ class Conversion(Table):
     """Why this one."""
 
 
+class Pretrained(Table):
+    """`[[pretrained]]`: what the network starts from, for its card."""
+
+    name: str
+    licence: str
+    source: str
+
+
 class Range(Table):
     """`[tune]`: what a setting may be, either of `choices` or between two `bounds`."""
 
@@ -112,6 +121,7 @@ class Config(Table):
     inputs: dict[str, Window] = Field(min_length=1)
     network: dict[str, Any]
     """`kind`, a file in `networks/`, and the arguments of its `build`."""
+    pretrained: tuple[Pretrained, ...] = ()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     conversion: Conversion = Conversion()
@@ -129,6 +139,13 @@ class Config(Table):
 
     def with_weights(self, weights: str) -> "Config":
         """With other pretrained weights, in whichever network takes some."""
+        return self._with(lambda _: weights)
+
+    def with_weights_below(self, folder: Path) -> "Config":
+        """With the paths of weights below a folder, where they are there."""
+        return self._with(lambda old: str(folder / old) if (folder / old).is_file() else old)
+
+    def _with(self, weights: Callable[[str], str]) -> "Config":
         return self.model_copy(update={"network": _with_weights(self.network, weights)})
 
     @property
@@ -137,12 +154,12 @@ class Config(Table):
         return {name: window.features for name, window in self.inputs.items()}
 
 
-def _with_weights(network: dict[str, Any], weights: str) -> dict[str, Any]:
+def _with_weights(network: dict[str, Any], weights: Callable[[str], str]) -> dict[str, Any]:
     changed = {
         key: _with_weights(value, weights) if isinstance(value, dict) else value
         for key, value in network.items()
     }
-    return changed | ({"weights": weights} if "weights" in network else {})
+    return changed | ({"weights": weights(network["weights"])} if "weights" in network else {})
 
 
 def load(path: Path) -> Config:

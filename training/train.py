@@ -148,7 +148,7 @@ def fit(
     options = config.training
     keras.utils.clear_session()  # or every fit adds to the memory of the process
     keras.utils.set_random_seed(seed)
-    network = build(config)
+    network = build(config.with_weights_below(data))
     _scale(network, own.utterances)
     batches = Batches(own, config, data, seed)
     validation = (
