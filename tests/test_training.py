@@ -238,9 +238,7 @@ def test_a_run_goes_on_where_it_was(made: tuple[str, Path]) -> None:
         (["train", "frameless.toml", "--data", "data"], "either frames or statistics"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
-    tmp_path: Path, arguments: list[str], reason: str
-) -> None:
+def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], reason: str) -> None:
     (tmp_path / "broken.toml").write_text(CONFIGS["cnn"].replace("epochs", "epoch"))
     (tmp_path / "frameless.toml").write_text(CONFIGS["cnn"].replace("frames = 128", ""))
     done = serd_train(tmp_path, *arguments)
