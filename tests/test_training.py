@@ -19,6 +19,7 @@ from training.runs import Run
 from . import tiny_corpus
 
 pytest.importorskip("tensorflow", reason="needs the extra training")
+keras = pytest.importorskip("keras")
 
 _COMMON = """
 version = "0.1"
@@ -87,6 +88,7 @@ kind = "lstm"
 units = [8]
 [conversion]
 kind = "float16"
+reason = "An LSTM stays whole."
 {_MFCC}""",
     "mobilenetv2": f"""
 name = "mobilenetv2"
@@ -149,8 +151,13 @@ def made(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path]:
     """A network's name, and a folder in which `serd-train reproduce` has made it."""
     name: str = request.param
     (folder / f"tiny_{name}.toml").write_text(CONFIGS[name])
+    weights = "none"
+    if name == "mobilenetv2":
+        weights = "mobilenetv2.weights.h5"
+        pretrained = keras.applications.MobileNetV2(include_top=False, weights=None)
+        pretrained.save_weights(folder / "data" / weights)
     done = serd_train(
-        folder, "reproduce", f"tiny_{name}.toml", "--data", "data", "--weights", "none"
+        folder, "reproduce", f"tiny_{name}.toml", "--data", "data", "--weights", weights
     )
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return name, folder
@@ -192,6 +199,7 @@ def test_the_card_tells_how_well_and_how_far_from_keras(made: tuple[str, Path]) 
     for_people = (folder / "models" / name / "README.md").read_text()
     assert "## What conversion changed" in for_people
     assert "CC BY-NC-SA 4.0" in for_people
+    assert ("An LSTM stays whole." in for_people) == (name == "lstm")
     assert len(card.data[0]["held_out"].split(", ")) == 2
 
 
@@ -202,6 +210,7 @@ def test_the_run_folder_tells_what_was_done(made: tuple[str, Path]) -> None:
     facts = run.facts
     assert facts["parameters"] > 0
     assert facts["macs"] > 0
+    assert facts["title"].endswith(", from scratch") == (name == "concatenated")
     assert set(facts["sizes"]) == set(facts["kinds"])
     folds = list(run.measured(facts["kind"]))
     expected = {"cnn": 3, "lstm": 2}.get(name, 1)

@@ -1,7 +1,7 @@
 """From a trained network to a bundle: converted, calibrated, described, compared."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,44 +26,51 @@ _CALIBRATION = 200
 def convert(
     config: Config,
     fold: Fold,
-    kind: Kind,
+    kinds: Iterable[Kind],
     own: Examples,
     held_out: Examples,
     facts: dict[str, Any],
-) -> Path:
-    """A fold's network as a bundle, unless it is one already.
+) -> dict[Kind, Path]:
+    """A fold's network as bundles, those that it is not already.
 
     Args:
         config: that it was trained by.
         fold: with a trained network.
-        kind: what weights and activations become.
+        kinds: what weights and activations become.
         own: what it was trained on, for the ranges of activations.
         held_out: of speakers it was not trained on, for temperature and threshold.
         facts: for the card: `data`, `trained_by`.
 
     Returns:
-        The bundle's folder, `KIND` in the fold's.
+        Kind → the bundle's folder, `KIND` in the fold's.
     """
-    folder = fold.path / kind
-    if (folder / bundle.CARD_FILE).is_file():
-        return folder
-    file = folder / bundle.MODEL_FILE
-    to_tflite(fold.path / "model.keras", kind, _calibration_inputs(config, own, fold.seed), file)
-    card = Card(
-        name=config.name,
-        version=config.version,
-        labels=config.labels,
-        inputs=_inputs(config),
-        quantization=kind,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-        licence=_licence(config.data.corpora),
-        **facts,
-    )
-    unfinished = Classifier(Bundle(card, Network(file), folder))
-    temperature, threshold = _calibrate(unfinished, held_out, config.training.uncertain_share)
-    update = {"temperature": temperature, "uncertain_below": threshold}
-    _write(card.model_copy(update=update), folder)
-    return folder
+    folders = {kind: fold.path / kind for kind in kinds}
+    files = {
+        kind: folder / bundle.MODEL_FILE
+        for kind, folder in folders.items()
+        if not (folder / bundle.CARD_FILE).is_file()
+    }
+    if files:
+        for file in files.values():
+            file.parent.mkdir(exist_ok=True)
+        examples = _calibration_inputs(config, own, fold.seed)
+        to_tflite(fold.path / "model.keras", examples, files)
+    for kind, file in files.items():
+        card = Card(
+            name=config.name,
+            version=config.version,
+            labels=config.labels,
+            inputs=_inputs(config),
+            quantization=kind,
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            licence=_licence(config.data.corpora),
+            **facts,
+        )
+        unfinished = Classifier(Bundle(card, Network(file), file.parent))
+        temperature, threshold = _calibrate(unfinished, held_out, config.training.uncertain_share)
+        update = {"temperature": temperature, "uncertain_below": threshold}
+        _write(card.model_copy(update=update), file.parent)
+    return folders
 
 
 def publish(folder: Path, output: Path, metrics: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The model card for people, written from the card for programs."""
 
+import json
 from typing import Any
 
 from serd.bundle import Card
@@ -25,6 +26,10 @@ def readme(card: Card) -> str:
     """Markdown: what the model is, what it was trained on, how well it does, what it cannot do."""
     lines = [f"# {card.name} {card.version}", "", f"Labels: {', '.join(card.labels)}.", ""]
     lines += [f"Weights and activations: {card.quantization}. Licence: {card.licence}.", ""]
+    config = json.loads(card.trained_by.get("config", "{}"))
+    conversion = config.get("conversion", {})
+    if conversion.get("kind") == card.quantization and conversion.get("reason"):
+        lines += [conversion["reason"], ""]
     lines += [_LIMITS, "## Data", ""]
     for data in card.data:
         lines += [f"- {data['name']}, {data['licence']} ({data['source']}).", ""]

@@ -138,8 +138,22 @@ class Config(Table):
         return labels
 
     def with_weights(self, weights: str) -> "Config":
-        """With other pretrained weights, in whichever network takes some."""
-        return self._with(lambda _: weights)
+        """With other pretrained weights, in whichever network takes some.
+
+        With `none` nothing is frozen, for as many epochs altogether, and the title says so.
+        """
+        changed = self._with(lambda _: weights)
+        if weights != "none" or changed == self:
+            return changed
+        options = self.training
+        epochs = {"frozen_epochs": 0, "epochs": options.frozen_epochs + options.epochs}
+        return changed.model_copy(
+            update={
+                "title": f"{self.title or self.name}, from scratch",
+                "pretrained": (),
+                "training": options.model_copy(update={**epochs, "unfreeze_from": ""}),
+            }
+        )
 
     def with_weights_below(self, folder: Path) -> "Config":
         """With the paths of weights below a folder, where they are there."""

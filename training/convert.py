@@ -21,30 +21,31 @@ class ConversionError(Exception):
     """A network that cannot be converted; one line."""
 
 
-def to_tflite(model: Path, kind: Kind, examples: Mapping[str, Floats], output: Path) -> None:
+def to_tflite(model: Path, examples: Mapping[str, Floats], outputs: Mapping[Kind, Path]) -> None:
     """Convert a saved Keras model.
 
     A process of its own does it: the converter has crashes that take their process along.
 
     Args:
         model: a `.keras` file.
-        kind: what weights and activations become.
         examples: of the training speakers, by input `[n, …]`; their activations give the
             int8 ranges.
-        output: the `.tflite` file.
+        outputs: what weights and activations become, and the `.tflite` file for it, in a
+            folder that is there.
 
     Raises:
         ConversionError: with the converter's last line.
     """
-    if kind not in get_args(Kind):
-        raise ConversionError(f"{kind}: not one of {', '.join(get_args(Kind))}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    samples = output.with_suffix(".examples.npz")
+    for kind in outputs:
+        if kind not in get_args(Kind):
+            raise ConversionError(f"{kind}: not one of {', '.join(get_args(Kind))}")
+    samples = model.with_suffix(".examples.npz")
     named: dict[str, Any] = {**_some_half_empty(examples)}
     np.savez(samples, **named)
+    todo = [str(word) for output in outputs.items() for word in output]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "training.convert", str(model), kind, str(samples), str(output)],
+            [sys.executable, "-m", "training.convert", str(model), str(samples), *todo],
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"},
             capture_output=True,
             text=True,
@@ -54,7 +55,8 @@ def to_tflite(model: Path, kind: Kind, examples: Mapping[str, Floats], output: P
         samples.unlink()
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ConversionError(f"{model} to {kind}: exit {done.returncode}: {last}")
+        lacking = ", ".join(kind for kind, output in outputs.items() if not output.is_file())
+        raise ConversionError(f"{model} to {lacking}: exit {done.returncode}: {last}")
 
 
 def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -70,9 +72,8 @@ def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
     return arrays
 
 
-def _main(model: str, kind: Kind, samples: str, output: str) -> None:
+def _main(model: str, samples: str, *outputs: str) -> None:
     import keras
-    import tensorflow as tf
 
     network = keras.models.load_model(model)
     arrays = dict(np.load(samples))
@@ -82,7 +83,15 @@ def _main(model: str, kind: Kind, samples: str, output: str) -> None:
         own.name: keras.Input(batch_shape=(1, *own.shape[1:]), name=own.name)
         for own in network.inputs
     }
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, network(inputs)))
+    single = keras.Model(inputs, network(inputs))
+    for kind, output in zip(outputs[::2], outputs[1::2], strict=True):
+        Path(output).write_bytes(_converted(single, kind, arrays))
+
+
+def _converted(network: Any, kind: str, arrays: Mapping[str, Floats]) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
@@ -94,8 +103,8 @@ def _main(model: str, kind: Kind, samples: str, output: str) -> None:
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    Path(output).write_bytes(converter.convert())
+    return bytes(converter.convert())
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])  # type: ignore[arg-type]
+    _main(*sys.argv[1:])

@@ -4,6 +4,7 @@ Its run folder (see `runs`) keeps what is done, so that a run that was cut off g
 """
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,7 @@ class Experiment:
             Protocol → kind → figures with mean, deviation and folds; also in `results.json`.
         """
         for fold, split in self.splits():
-            for kind in self.kinds:
-                self._measure(fold, split, kind)
+            self._measure(fold, split)
         said: dict[str, Any] = {}
         for protocol in self._config.protocols:
             for kind in self.kinds:
@@ -94,15 +94,14 @@ class Experiment:
         fold, split = self.final()
         network = self._fit(fold, split)
         held_out = self.recordings.examples(split.validation)
-        kinds = dict.fromkeys((*self.kinds, kind))
-        folders = {each: self._convert(fold, split, each) for each in kinds}
+        folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
         parity = bundling.parity(self._config, network, folders, held_out)
         bundling.publish(folders[kind], output, {**metrics, "parity": parity})
 
     def note_cost(self) -> None:
         """Add to `run.json` what the final network costs, as trained and as published."""
         fold, split = self.final()
-        folders = {kind: self._convert(fold, split, kind) for kind in self.kinds}
+        folders = self._convert(fold, split, self.kinds)
         self._write_facts(bundling.cost(self._fit(fold, split), folders))
 
     def _fit(self, fold: Fold, split: Split) -> Any:
@@ -114,22 +113,24 @@ class Experiment:
         own, held_out = map(self.recordings.examples, (split.train, split.validation))
         return fit(self._config, own, held_out, fold.seed, self._data, fold.path)
 
-    def _measure(self, fold: Fold, split: Split, kind: Kind) -> None:
-        path = fold.path / f"{kind}.csv"
-        if not path.is_file():
-            classifier = Classifier(bundle.load(self._convert(fold, split, kind)))
+    def _measure(self, fold: Fold, split: Split) -> None:
+        files = {kind: fold.path / f"{kind}.csv" for kind in self.kinds}
+        todo = [kind for kind, file in files.items() if not file.is_file()]
+        for kind, folder in self._convert(fold, split, todo).items():
+            classifier = Classifier(bundle.load(folder))
             probabilities = evaluate.per_clip(classifier, self.recordings.utterances, split.test)
-            self.recordings.scores(split.test, probabilities).write(path)
-        figures = evaluate.figures(*fold.scores(kind).known)
-        said = ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
-        print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
+            self.recordings.scores(split.test, probabilities).write(files[kind])
+        for kind in self.kinds:
+            figures = evaluate.figures(*fold.scores(kind).known)
+            said = ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
+            print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
 
-    def _convert(self, fold: Fold, split: Split, kind: Kind) -> Path:
+    def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
         held_out = sorted({self.recordings.clips[i].speaker for i in split.validation})
         return bundling.convert(
             self._config,
             fold,
-            kind,
+            kinds,
             self.recordings.examples(split.train),
             self.recordings.examples(split.validation),
             {

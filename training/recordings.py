@@ -13,6 +13,7 @@ from serd.features import FeatureSpec
 from serd.settings import SegmentSettings
 from training import corpora, dataset, provenance, splits
 from training.config import ConfigError, Data
+from training.corpora import crema_d
 from training.corpora.clip import Clip
 from training.corpora.duplicates import duplicates
 from training.dataset import Examples, Utterance
@@ -41,12 +42,14 @@ class Recordings:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out, and why."""
-        return [
+        """What a reader of the results has to know of the clips."""
+        copies = [
             f"{self.clips[copy].path.name} has the same sound as {self.clips[first].path.name}"
             " and is left out"
             for copy, first in self.copies.items()
         ]
+        prepared = any(clip.path.is_relative_to(crema_d.prepared()) for clip in self.clips)
+        return [*copies, crema_d.PREPARED_NOTE] if prepared else copies
 
     @property
     def facts(self) -> dict[str, Any]:

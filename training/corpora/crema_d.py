@@ -16,6 +16,8 @@ from training.corpora.labels import Sex, emotion, sex
 UNFINISHED = "unfinished"
 """A file of this name stands among the prepared clips until all are there."""
 
+PREPARED_NOTE = "CREMA-D's audio was made from mel spectrograms of it (serd-train prepare)"
+
 # ACTOR_SENTENCE_EMOTION_LEVEL; the level of one clip is X instead of XX.
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_[A-Z]{1,2}")
 

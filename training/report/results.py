@@ -37,15 +37,18 @@ def results_markdown(runs: Sequence[Path]) -> str:
     for system in systems:
         for note in [*(system.facts.get("notes") or []), *system.problems]:
             notes.setdefault(str(note), []).append(system.title)
-    lines = [f"- **{_cell('; '.join(who))}**: {_cell(note)}" for note, who in notes.items()]
+    lines = [
+        f"- **{'All' if len(who) == len(systems) else _cell('; '.join(who))}**: {_cell(note)}"
+        for note, who in notes.items()
+    ]
     parts += ["## Notes", "\n".join(lines)] if lines else []
     parts += ["## How each row was made", _markdown(made(systems), code=True)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def made(systems: Sequence[System]) -> Table:
-    """Command, commit, machine and data of each system."""
-    rows = []
+    """Command, commit, machine and data of each system; those of one run share a row."""
+    titles: dict[tuple[str, ...], list[str]] = {}
     for system in systems:
         facts = system.facts
         hashes = facts.get("data") or dict.fromkeys(facts.get("corpora") or [], "")
@@ -53,7 +56,9 @@ def made(systems: Sequence[System]) -> Table:
         libraries = ", ".join(f"{name} {v}" for name, v in (facts.get("libraries") or {}).items())
         known = [facts.get(key) for key in ("command", "commit", "machine")]
         known += [facts.get("clips"), data, libraries]
-        rows.append((system.title, *(str(fact) if fact else NONE for fact in known)))
+        row = tuple(str(fact) if fact else NONE for fact in known)
+        titles.setdefault(row, []).append(system.title)
+    rows = [("; ".join(who), *row) for row, who in titles.items()]
     head = ("system", "command", "commit", "machine", "clips", "data, SHA-256", "libraries")
     return Table("How each row was made", head, rows)
 
