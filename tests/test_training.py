@@ -220,6 +220,8 @@ def test_the_run_folder_tells_what_was_done(made: tuple[str, Path]) -> None:
         assert len(fold.history()["val_loss"]) == epochs
         scores = fold.scores(facts["kind"])
         assert len(scores.truth) == len(set(scores.clips))
+    page = (run.path / "report" / "index.html").read_text()
+    assert "What the sound looks like" in page
 
 
 @pytest.mark.timeout(600)

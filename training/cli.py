@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
@@ -114,7 +115,7 @@ def tune(
     from training.tune import search
 
     loaded = _load(config, weights)
-    folder = run or Path("runs") / loaded.name
+    folder = _folder(loaded, run)
     folder.mkdir(parents=True, exist_ok=True)
     study = search(
         loaded,
@@ -158,11 +159,9 @@ def report(
     data: DataOption = None,
 ) -> None:
     """Write one HTML page of all runs, and its pictures as PNG files."""
-    from training import corpora
-    from training.report import results_markdown, write
+    from training.report import results_markdown
 
-    clips = corpora.load("ravdess", data) if data else ()
-    print(write(runs, output, clips))
+    _report(runs, output, data)
     if results:
         results.write_text(results_markdown(runs))
 
@@ -175,15 +174,16 @@ def reproduce(
     models: ModelsOption = Path("models"),
     weights: WeightsOption = None,
 ) -> None:
-    """Train, measure, convert, and write the bundle; of classical systems, measure all."""
+    """Train, measure, convert; write the bundle and a report. Classical systems get no bundle."""
     path = _path(config)
     if _is_classical(path):
         from training.classical import config as classical
         from training.classical import study
 
+        loaded_study = classical.load(path)
         runs = run or Path("runs")
-        for made in study.reproduce(classical.load(path), _data(data), runs, _CACHE, _command()):
-            print(made)
+        made = study.reproduce(loaded_study, _data(data), runs, _CACHE, _command())
+        _report(made, runs / loaded_study.name / "report", data)
         return
     loaded = _load(config, weights)
     experiment = _of(loaded, data, run)
@@ -192,6 +192,8 @@ def reproduce(
     experiment.bundle(models / loaded.name, loaded.conversion.kind, metrics)
     experiment.note_cost()
     print(models / loaded.name)
+    folder = _folder(loaded, run)
+    _report([folder], folder / "report", data)
 
 
 def _path(config: str) -> Path:
@@ -223,8 +225,20 @@ def _experiment(
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
     from training.experiment import Experiment
 
-    run = run or Path("runs") / config.name
-    return Experiment(config, _data(data), run, _CACHE, _command())
+    return Experiment(config, _data(data), _folder(config, run), _CACHE, _command())
+
+
+def _folder(config: "Config", run: Path | None) -> Path:
+    return run or Path("runs") / config.name
+
+
+def _report(runs: Sequence[Path], output: Path, data: Path | None) -> None:
+    """Write the page; with the data, it also shows the sound of the first run's corpora."""
+    from training import corpora, report
+
+    names = report.corpora_of(runs[0]) if data else ()
+    clips = [clip for name in names for clip in corpora.load(name, data or Path())]
+    print(report.write(runs, output, clips))
 
 
 def _command() -> str:

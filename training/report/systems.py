@@ -145,3 +145,8 @@ class System:
         line = f"{file.relative_to(self.path)}: not used: {' '.join(str(why).split())}"
         if line not in self.problems:
             self.problems.append(line)
+
+
+def corpora_of(run: Path) -> tuple[str, ...]:
+    """Names of the corpora that were tested on; raises ReportError."""
+    return tuple(System(run).facts.get("corpora") or ())
