@@ -120,9 +120,14 @@ def interrupt(process, ready):
 
 def started(words, **options):
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        words, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options
-    )
+    # What was started in the background ignores Ctrl-C, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            words, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def has_open(process, name):

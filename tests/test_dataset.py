@@ -97,3 +97,16 @@ def test_a_full_disk_is_said_and_what_was_done_is_kept(
     assert [path for path in sorted(cache.rglob("*")) if path.is_file()] == [
         path for path in kept if path.is_file()
     ]
+
+
+@pytest.mark.parametrize("left", [0, 200])
+def test_a_damaged_file_in_the_cache_is_computed_again(
+    clips: list[Clip], tmp_path: Path, left: int
+) -> None:
+    cache = tmp_path / "cache"
+    first = dataset._of_file(clips[0].path, SPECS, SegmentSettings(), cache)
+    for file in cache.rglob("*.npz"):
+        file.write_bytes(file.read_bytes()[:left])
+    again = dataset._of_file(clips[0].path, SPECS, SegmentSettings(), cache)
+    assert first[0] == again[0]
+    assert np.array_equal(first[1][0][1]["frames"], again[1][0][1]["frames"])

@@ -55,3 +55,12 @@ def test_a_summary_is_over_folds_and_seeds() -> None:
     assert said["accuracy"]["sd"] == pytest.approx(np.std([1, 0.75, 0.5, 1], ddof=1), abs=1e-4)
     assert said["uar"]["seeds"] == {"1": 0.875, "2": 0.75}
     assert said["confusion"] == [[8, 0], [3, 5]]
+
+
+def test_one_result_has_no_deviation() -> None:
+    names = ("a", "b")
+    scores = Scores(names, names, names, names, names, np.arange(2), np.eye(2, dtype=np.float32))
+    said = evaluate.summary([(1, scores)])
+    assert said["accuracy"]["sd"] is None
+    assert evaluate.mean_sd(said["accuracy"]) == "100.0"
+    assert evaluate.mean_sd({"mean": 0.5, "sd": 0.1}) == "50.0 ± 10.0"

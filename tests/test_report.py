@@ -170,13 +170,17 @@ def test_results_are_sorted_and_hold_random_beside_subject_independent(tmp_path:
         ["A weak \\| net", "71.4", "66.7", "1 × 1", "66.7"],
     ]
     made = markdown(text, "## How each row was made")
-    assert made[2][1:4] == ["`serd-train reproduce weak`", "abc1234", "a box"]
-    assert made[3][1:] == [dash] * 6
+    assert made[1:] == [
+        ["strong; none", *[dash] * 6],
+        ["A weak \\| net", "`serd-train reproduce weak`", "abc1234", "a box", *[dash] * 3],
+    ]
 
 
 def test_one_note_of_several_systems_stands_once(tmp_path: Path) -> None:
     runs = [facts(tmp_path / name, notes=["copy | left out"]) for name in ("a", "b")]
-    assert results_markdown(runs).count("- **a; b**: copy \\| left out") == 1
+    assert results_markdown(runs).count("- **All**: copy \\| left out") == 1
+    other = facts(tmp_path / "c")
+    assert results_markdown([*runs, other]).count("- **a; b**: copy \\| left out") == 1
 
 
 def test_the_page_needs_nothing_beside_it(run: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ features = { n_fft = 1024, hop_length = 128, n_mels = 160 }
 """
 _STATISTICS = """
 [inputs.statistics]
-features = { kinds = ["mfcc", "chroma", "mel"], statistics = ["mean"] }
+features = { kinds = ["mfcc", "chroma", "log_mel"], statistics = ["mean"] }
 """
 CONFIGS = {
     "cnn": f"""
@@ -237,9 +237,74 @@ def test_a_run_goes_on_where_it_was(made: tuple[str, Path]) -> None:
     assert json.loads((run / "results.json").read_text()) == results
 
 
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose final network is missing."""
+    folder = tmp_path_factory.mktemp("half")
+    tiny_corpus.write(folder / "data", actors=6)
+    (folder / "mlp.toml").write_text(CONFIGS["mlp"])
+    done = serd_train(folder, "train", "mlp.toml", "--data", "data")
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder / "runs/mlp/final/seed-1/final/model.keras").unlink()
+    return folder
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", [["train"], ["evaluate"], ["convert", "--kind", "float32"]])
+def test_a_run_keeps_to_its_settings_and_clips(half: Path, command: list[str]) -> None:
+    arguments = [*command, "other.toml", "--run", "runs/mlp"]
+    arguments += ["--output", "made"] if command[0] == "convert" else []
+    for old, new, said in [
+        ('["neutral", "happy", "angry"]', '["angry", "happy", "neutral"]', "with other labels"),
+        ("hidden = [16]", "hidden = [17]", "with other network"),
+        ("hidden = [16]", "hidden = [16]", "with other clips"),
+    ]:
+        assert old in CONFIGS["mlp"]
+        (half / "other.toml").write_text(CONFIGS["mlp"].replace(old, new))
+        data = half / "more" if said.endswith("clips") else half / "data"
+        if not data.is_dir():
+            tiny_corpus.write(data, actors=7)
+        done = serd_train(half, *arguments, "--data", str(data))
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr[-2000:]
+    assert not (half / "made").exists()
+
+
+@pytest.mark.timeout(300)
+def test_only_a_trained_network_becomes_a_bundle(half: Path) -> None:
+    done = serd_train(
+        half, *("convert", "mlp.toml", "--data", "data", "--kind", "float32", "--output", "made")
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "runs/mlp/final/seed-1/final: not trained yet: serd-train train does it\n"
+    )
+
+
+@pytest.mark.timeout(300)
+def test_two_do_not_train_in_one_folder(half: Path) -> None:
+    with Run(half / "runs" / "mlp").lock():
+        done = serd_train(half, "train", "mlp.toml", "--data", "data")
+    assert done.returncode == 2
+    assert done.stderr.endswith("runs/mlp: another serd-train is training in it\n")
+
+
+@pytest.mark.timeout(300)
+def test_a_first_try_that_failed_leaves_no_settings(tmp_path: Path) -> None:
+    tiny_corpus.write(tmp_path / "data", actors=6)
+    for validators, code in ((6, 2), (2, 0)):
+        text = CONFIGS["mlp"].replace("validators = 2", f"validators = {validators}")
+        text = text.replace("random = [1]", "subject-independent = [1]")
+        (tmp_path / "mlp.toml").write_text(text)
+        done = serd_train(tmp_path, "train", "mlp.toml", "--data", "data")
+        assert done.returncode == code, done.stderr[-2000:]
+    assert len(list((tmp_path / "runs/mlp").rglob("model.keras"))) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["train", "classical", "--data", "."], "only serd-train reproduce takes them"),
+        (["report", "."], "not a run folder"),
         (["train", "none.toml", "--data", "."], "no such file"),
         (["train", "none.toml"], "no such file"),
         (["train", "cnn"], "--data or SERD_DATA"),

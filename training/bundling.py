@@ -23,6 +23,10 @@ _CALIBRATION = 200
 """Utterances of training speakers that give the int8 ranges."""
 
 
+class BundlingError(Exception):
+    """A bundle that would replace something else; one line."""
+
+
 def convert(
     config: Config,
     fold: Fold,
@@ -74,7 +78,13 @@ def convert(
 
 
 def publish(folder: Path, output: Path, metrics: dict[str, Any]) -> None:
-    """Copy a bundle to where people find it, with its figures and its card for people."""
+    """Copy a bundle to where people find it, with its figures and its card for people.
+
+    Raises:
+        BundlingError: there is something else already.
+    """
+    if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
+        raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
     card = bundle.read_card(folder).model_copy(update={"metrics": metrics})
     output.mkdir(parents=True, exist_ok=True)
     (output / bundle.MODEL_FILE).write_bytes((folder / bundle.MODEL_FILE).read_bytes())

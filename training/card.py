@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from serd.bundle import Card
+from training import evaluate
 
 _LIMITS = """\
 ## What it is for, and what not
@@ -53,7 +54,7 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
     lines += ["| network | accuracy | UAR | calibration error | UAR of each seed |"]
     lines += ["|---|---|---|---|---|"]
     for kind, figures in kinds.items():
-        cells = [_mean_sd(figures[name]) for name in ("accuracy", "uar", "ece")]
+        cells = [evaluate.mean_sd(figures[name]) for name in ("accuracy", "uar", "ece")]
         seeds = ", ".join(f"{100 * uar:.1f}" for uar in figures["uar"]["seeds"].values())
         lines += [f"| {kind} | {' | '.join(cells)} | {seeds} |"]
     counts = list(kinds.values())[-1]["confusion"]
@@ -86,7 +87,3 @@ def _parity(parity: dict[str, Any]) -> list[str]:
         same = 100 * figures["same_label"]
         lines += [f"| {kind} | {largest:.4f} | {mean:.5f} | {same:.1f} % | {uar} |"]
     return [*lines, ""]
-
-
-def _mean_sd(figure: dict[str, float]) -> str:
-    return f"{100 * figure['mean']:.1f} ± {100 * figure['sd']:.1f}"

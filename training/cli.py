@@ -31,9 +31,7 @@ ConfigArgument = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option(help="The folder of the corpora.", envvar="SERD_DATA")
 ]
-RunOption = Annotated[
-    Path | None, typer.Option(help="The run folder; by default runs/NAME. A run can go on.")
-]
+RunOption = Annotated[Path | None, typer.Option(help="The run folder; by default runs/NAME.")]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
@@ -48,12 +46,19 @@ def main() -> NoReturn:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("training", "serd"):
             raise
-        print(f"serd-train: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
     sys.exit(0)
+
+
+def _fail(why: str) -> NoReturn:
+    print(f"serd-train: {why}", file=sys.stderr)
+    sys.exit(2)
 
 
 @app.command()
@@ -77,7 +82,7 @@ def train(
     run: RunOption = None,
     weights: WeightsOption = None,
 ) -> None:
-    """Train every split and the final network; what is trained already is kept."""
+    """Train every split and the final network; a run that was cut off goes on."""
     _experiment(config, data, run, weights).train()
 
 
@@ -89,12 +94,13 @@ def evaluate(
     weights: WeightsOption = None,
 ) -> None:
     """Measure the trained splits by the daemon's own code, as trained and as published."""
+    from training.evaluate import mean_sd
+
     results = _experiment(config, data, run, weights).evaluate()
     for protocol, kinds in results.items():
         for kind, figures in kinds.items():
             said = ", ".join(
-                f"{name} {figures[name]['mean']:.3f} ± {figures[name]['sd']:.3f}"
-                for name in ("accuracy", "uar", "ece")
+                f"{name} {mean_sd(figures[name])}" for name in ("accuracy", "uar", "ece")
             )
             print(f"{protocol}, {kind}: {said}")
 
@@ -202,9 +208,12 @@ def _path(config: str) -> Path:
 
 
 def _load(config: str, weights: str | None) -> "Config":
-    from training.config import load
+    from training.config import ConfigError, load
 
-    loaded = load(_path(config))
+    path = _path(config)
+    if _is_classical(path):
+        raise ConfigError(f"{path}: classical systems: only serd-train reproduce takes them")
+    loaded = load(path)
     return loaded if weights is None else loaded.with_weights(weights)
 
 

@@ -3,9 +3,16 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table, first_line, reason
@@ -15,6 +22,13 @@ from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""Of a folder too."""
+
+
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 class ConfigError(Exception):
@@ -108,7 +122,7 @@ class Range(Table):
 class Config(Table):
     """A whole configuration."""
 
-    name: str
+    name: Name
     version: str
     title: str = ""
     """For tables."""
@@ -116,7 +130,7 @@ class Config(Table):
     """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: Data = Data()
-    protocols: dict[Protocol, tuple[int, ...]] = Field({"subject-independent": (1,)}, min_length=1)
+    protocols: dict[Protocol, Seeds] = Field({"subject-independent": (1,)}, min_length=1)
     """Which protocols are measured, with which seeds."""
     inputs: dict[str, Window] = Field(min_length=1)
     network: dict[str, Any]
@@ -135,6 +149,8 @@ class Config(Table):
     def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(labels) - set(EMOTIONS):
             raise ValueError(f"no such emotion: {', '.join(sorted(unknown))}")
+        if len(set(labels)) < len(labels):
+            raise ValueError("an emotion stands there twice")
         return labels
 
     def with_weights(self, weights: str) -> "Config":

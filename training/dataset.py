@@ -4,6 +4,8 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ from training.corpora.clip import Clip, CorpusError
 from training.corpora.duplicates import digest
 
 Floats = NDArray[np.float32]
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class CacheError(Exception):
@@ -101,7 +106,7 @@ def _of_file(
             utterances = [s.samples for s in segments_of([samples], segments)]
             cut = _write(kept, [np.array(digest(samples)), *utterances])
     except (OSError, audio.AudioError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             raise CacheError(f"{cache}: {error.strerror}; what was done is kept") from error
         raise CorpusError(f"{path}: {error}") from error
     own, *utterances = cut
@@ -130,10 +135,12 @@ def _kept(cache: Path, key: "hashlib._Hash") -> Path:
 
 
 def _read(kept: Path) -> list[NDArray[Any]] | None:
-    if not kept.is_file():
+    """None where there is nothing, or nothing that can be read: then it is computed again."""
+    try:
+        with np.load(kept) as arrays:
+            return [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
-    with np.load(kept) as arrays:
-        return [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
 
 
 def _write(kept: Path, arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:

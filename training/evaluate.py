@@ -111,8 +111,8 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
         measured: a seed and the scores of one of its folds, at least one.
 
     Returns:
-        For each of `figures`: `mean` and `sd` over all, the `folds` themselves, and the mean
-        of each of the `seeds`. `confusion`: counts over all.
+        For each of `figures`: `mean` and `sd` over all (None of a single one), the `folds`
+        themselves, and the mean of each of the `seeds`. `confusion`: counts over all.
     """
     each = [(seed, figures(*scores.known)) for seed, scores in measured]
     seeds = sorted({seed for seed, _ in each})
@@ -121,7 +121,7 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
         values = [fold[key] for _, fold in each]
         said[key] = {
             "mean": round(float(np.mean(values)), 4),
-            "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else 0.0,
+            "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None,
             "folds": [round(value, 4) for value in values],
             "seeds": {
                 str(seed): round(float(np.mean([f[key] for s, f in each if s == seed])), 4)
@@ -131,3 +131,9 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
     counts = [confusion(*scores.known) for _, scores in measured]
     said["confusion"] = np.sum(counts, axis=0).tolist()
     return said
+
+
+def mean_sd(figure: dict[str, Any]) -> str:
+    """A figure of `summary` in percent; without a deviation where there is a single one."""
+    mean = f"{100 * figure['mean']:.1f}"
+    return mean if figure["sd"] is None else f"{mean} ± {100 * figure['sd']:.1f}"

@@ -11,14 +11,18 @@ from typing import Any
 
 from serd import bundle
 from serd.classifier import Classifier
-from training import bundling, evaluate, provenance, recordings
+from training import bundling, evaluate, recordings
 from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
 from training.splits import Split
 
+CONFIG_FILE = "config.json"
 _TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
+
+_MADE_BY = ("command", "commit", "machine", "libraries")
+"""Facts of who trained, not of who measured later."""
 
 
 class Experiment:
@@ -67,10 +71,21 @@ class Experiment:
 
     def train(self) -> None:
         """Train what is not trained yet, the final network last."""
-        self._open()
-        self._write_facts({})
-        for fold, split in [*self.splits(), self.final()]:
-            self._fit(fold, split)
+        splits = [*self.splits(), self.final()]
+        from training.train import MODEL_FILE, fit  # slow: not before the clips are known to be fit
+
+        todo = [(fold, s) for fold, s in splits if not (fold.path / MODEL_FILE).is_file()]
+        with self._run.lock():
+            self._check()
+            (self._run.path / CONFIG_FILE).write_text(self._config.model_dump_json(indent=2))
+            before = self._run.facts
+            made = {} if todo else {key: before[key] for key in _MADE_BY if key in before}
+            self._run.write_facts({**before, **self._facts(), **made})
+            for fold, split in todo:
+                where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
+                print(f"{self._config.name}: {where}", flush=True)
+                own, held_out = map(self.recordings.examples, (split.train, split.validation))
+                fit(self._config, own, held_out, fold.seed, self._data, fold.path)
 
     def evaluate(self) -> dict[str, Any]:
         """Convert each network and measure it by the daemon's code on its test clips.
@@ -78,6 +93,7 @@ class Experiment:
         Returns:
             Protocol → kind → figures with mean, deviation and folds; also in `results.json`.
         """
+        self._check()
         for fold, split in self.splits():
             self._measure(fold, split)
         said: dict[str, Any] = {}
@@ -91,8 +107,11 @@ class Experiment:
 
     def bundle(self, output: Path, kind: Kind, metrics: dict[str, Any]) -> None:
         """Write the final network's bundle, with its parity with Keras in the card."""
+        from training.train import trained
+
+        self._check()
         fold, split = self.final()
-        network = self._fit(fold, split)
+        network = trained(fold.path)
         held_out = self.recordings.examples(split.validation)
         folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
         parity = bundling.parity(self._config, network, folders, held_out)
@@ -100,18 +119,12 @@ class Experiment:
 
     def note_cost(self) -> None:
         """Add to `run.json` what the final network costs, as trained and as published."""
+        from training.train import trained
+
         fold, split = self.final()
         folders = self._convert(fold, split, self.kinds)
-        self._write_facts(bundling.cost(self._fit(fold, split), folders))
-
-    def _fit(self, fold: Fold, split: Split) -> Any:
-        from training.train import MODEL_FILE, fit
-
-        if not (fold.path / MODEL_FILE).is_file():
-            where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
-            print(f"{self._config.name}: {where}", flush=True)
-        own, held_out = map(self.recordings.examples, (split.train, split.validation))
-        return fit(self._config, own, held_out, fold.seed, self._data, fold.path)
+        network = trained(fold.path)
+        self._run.write_facts({**self._run.facts, **bundling.cost(network, folders)})
 
     def _measure(self, fold: Fold, split: Split) -> None:
         files = {kind: fold.path / f"{kind}.csv" for kind in self.kinds}
@@ -126,6 +139,7 @@ class Experiment:
             print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
 
     def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
+        facts = self._run.facts
         held_out = sorted({self.recordings.clips[i].speaker for i in split.validation})
         return bundling.convert(
             self._config,
@@ -136,16 +150,16 @@ class Experiment:
             {
                 "data": bundling.data_facts(self._config, held_out),
                 "trained_by": {
-                    "command": self._command,
+                    "command": facts["command"],
                     "config": self._config.model_dump_json(),
-                    "commit": provenance.commit(),
+                    "commit": facts["commit"],
                 },
             },
         )
 
-    def _write_facts(self, more: dict[str, Any]) -> None:
+    def _facts(self) -> dict[str, Any]:
         config = self._config
-        facts = {
+        return {
             "name": config.name,
             "version": config.version,
             "title": config.title or config.name,
@@ -155,20 +169,23 @@ class Experiment:
             "command": self._command,
             **self.recordings.facts,
             "notes": [*config.notes, *self.recordings.notes],
-            **more,
         }
-        (self._run.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
 
-    def _open(self) -> None:
-        """Make the run folder; refuse one whose networks were trained otherwise."""
-        kept = self._run.path / "config.json"
-        if kept.is_file():
+    def _check(self) -> None:
+        """Refuse a run whose networks were trained otherwise, or on other clips."""
+        if not self._run.begun:
+            return
+        kept = self._run.path / CONFIG_FILE
+        try:
             before = Config.model_validate_json(kept.read_text())
-            for part in _TRAINED_BY:
-                if getattr(before, part) != getattr(self._config, part):
-                    raise ConfigError(
-                        f"{self._run.path}: its networks were trained with another {part};"
-                        " name another folder with --run, or remove it"
-                    )
-        self._run.path.mkdir(parents=True, exist_ok=True)
-        kept.write_text(self._config.model_dump_json(indent=2) + "\n")
+            data = self._run.facts.get("data")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{kept}: not readable; remove the run folder") from error
+        parts = [p for p in _TRAINED_BY if getattr(before, p) != getattr(self._config, p)]
+        if not parts and data != self.recordings.facts["data"]:
+            parts = ["clips"]
+        if parts:
+            raise ConfigError(
+                f"{self._run.path}: its networks were trained with other {parts[0]};"
+                " name another folder with --run, or remove it"
+            )

@@ -40,16 +40,24 @@ class Recordings:
         """Clips that are another one's copy, and that one."""
         return {copy: first for first, *others in duplicates(self.digests) for copy in others}
 
+    @cached_property
+    def heard(self) -> frozenset[int]:
+        """Clips in which some speech is found."""
+        return frozenset(utterance.clip for utterance in self.utterances)
+
     @property
     def notes(self) -> list[str]:
         """What a reader of the results has to know of the clips."""
-        copies = [
+        notes = [
             f"{self.clips[copy].path.name} has the same sound as {self.clips[first].path.name}"
             " and is left out"
             for copy, first in self.copies.items()
         ]
+        silent = [clip.path.name for i, clip in enumerate(self.clips) if i not in self.heard]
+        if silent:
+            notes.append(f"no speech is found in {len(silent)} clips, as in {silent[0]}")
         prepared = any(clip.path.is_relative_to(crema_d.prepared()) for clip in self.clips)
-        return [*copies, crema_d.PREPARED_NOTE] if prepared else copies
+        return [*notes, crema_d.PREPARED_NOTE] if prepared else notes
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -100,6 +108,9 @@ class Recordings:
         )
         split = replace(split, train=train, validation=validation, test=test)
         splits.check(self.clips, split, self.digests)
+        for emotion in self.labels if split.protocol != "cross-corpus" else ():
+            if not any(self.clips[i].emotion == emotion and i in self.heard for i in train):
+                raise splits.SplitError(f"split {split.name}: nothing {emotion} is heard in train")
         return split
 
 
@@ -123,7 +134,7 @@ def gather(
 
     Raises:
         CorpusError, CacheError: as their modules say.
-        ConfigError: no clip has one of the labels.
+        ConfigError: no clip has some label.
     """
     clips = [
         clip
@@ -131,7 +142,8 @@ def gather(
         for clip in corpora.load(name, folder)
         if clip.emotion in labels
     ]
-    if not clips:
-        raise ConfigError(f"no clip is {' or '.join(labels)}")
+    known = {clip.emotion for clip in clips}
+    if lacking := [label for label in labels if label not in known]:
+        raise ConfigError(f"no clip is {' or '.join(lacking)}")
     heard = dataset.load(clips, inputs, segments, cache)
     return Recordings(clips, labels, heard.utterances, heard.digests, data.test_only)

@@ -10,8 +10,10 @@ results.json                            the figures, of all the scores
 """
 
 import csv
+import fcntl
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 FINAL = "final"
+
+
+class RunError(Exception):
+    """A run folder that is in use; one line."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +107,35 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`run.json`: see `training.experiment` and `training.classical` for what is in it."""
-        return json.loads((self.path / "run.json").read_text())
+        """`run.json`: see `training.experiment` and `training.classical` for what is in it.
+
+        Empty where there is none.
+        """
+        file = self.path / "run.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        (self.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was trained, if only in part."""
+        return any(self.path.glob("*/seed-*/*/*"))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep others from training into the same folder; raises RunError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f"{self.path}: another serd-train is training in it") from error
+            yield
 
     def fold(self, protocol: str, seed: int, name: str) -> Fold:
         return Fold(protocol, seed, name, self.path / protocol / f"seed-{seed}" / name)
-
-    def final(self, seed: int) -> Fold:
-        return Fold(FINAL, seed, FINAL, self.path / FINAL)
 
     def measured(self, kind: str) -> Iterator[Fold]:
         """The folds that have scores of this kind, in order."""

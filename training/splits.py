@@ -89,7 +89,10 @@ def check(clips: Sequence[Clip], split: Split, digests: Sequence[str] | None = N
     """
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     if not split.train:
-        raise SplitError(f"split {split.name}: nobody is left to train on")
+        raise SplitError(
+            f"split {split.name}: nobody is left to train on: more speakers are needed, or fewer"
+            " training.validators"
+        )
     for what, of in _apart(split.protocol, clips, digests).items():
         for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
             if what == "statement" and other == "validation":

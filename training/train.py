@@ -1,6 +1,7 @@
 """Fit one network on one split."""
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from serd.classifier import fill, mask
 from serd.features import extract
 from training import networks, spec_augment
 from training.augment import Augmenter
+from training.backup import Backup
 from training.config import Config, Window
 from training.dataset import Examples, Utterance
 from training.progress import Progress
@@ -21,6 +23,10 @@ from training.progress import Progress
 Floats = NDArray[np.float32]
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
+
+
+class TrainError(Exception):
+    """Nothing to train with, or nothing trained; one line."""
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
@@ -136,14 +142,18 @@ def fit(
         held_out: for the learning curve only.
         seed: of the weights, the order and the variation.
         data: where noise and rooms are.
-        folder: for `model.keras` and `history.json`; when they are there already the network
-            is loaded instead, and a fit that was cut off goes on after its last epoch.
+        folder: for `model.keras` and `history.json`; a fit that was cut off goes on after its
+            last epoch.
 
     Returns:
         The network, with its averaged weights.
+
+    Raises:
+        TrainError: nothing is heard of the held-out speakers.
+        BackupError: as in `backup`.
     """
-    if (folder / MODEL_FILE).is_file():
-        return keras.models.load_model(folder / MODEL_FILE)
+    if not held_out.utterances:
+        raise TrainError("nothing is heard of the speakers who validate")
     folder.mkdir(parents=True, exist_ok=True)
     options = config.training
     keras.utils.clear_session()  # or every fit adds to the memory of the process
@@ -155,7 +165,7 @@ def fit(
         stacked(held_out.utterances, config.inputs),
         np.eye(len(config.labels), dtype=np.float32)[held_out.labels],
     )
-    history: dict[str, list[float]] = {}
+    backups: list[Backup] = []
     for name, epochs, rate in (
         ("frozen", options.frozen_epochs, options.frozen_learning_rate),
         ("all", options.epochs, options.learning_rate),
@@ -164,23 +174,43 @@ def fit(
             continue
         _freeze(network, None if name == "frozen" else options.unfreeze_from)
         _compile(network, config, rate, epochs * len(batches))
-        done = network.fit(
+        backup = Backup(folder / f"backup-{name}")
+        network.fit(
             batches,
             epochs=epochs,
+            initial_epoch=backup.restore(network),
             validation_data=validation,
             verbose=0,
-            callbacks=[
-                keras.callbacks.BackupAndRestore(folder / f"backup-{name}"),
-                _Resume(batches),
-                Progress(epochs),
-            ],
+            callbacks=[_Resume(batches), backup, Progress(epochs)],
         )
         network.optimizer.finalize_variable_values(network.trainable_variables)
-        for figure, values in done.history.items():
-            history.setdefault(figure, []).extend(values)
+        backups.append(backup)
+    history = {
+        figure: [value for backup in backups for value in backup.history[figure]]
+        for figure in backups[0].history
+    }
     (folder / HISTORY_FILE).write_text(json.dumps(history))
-    network.save(folder / MODEL_FILE)
+    part = folder / f"part.{MODEL_FILE}"
+    network.save(part)
+    part.replace(folder / MODEL_FILE)
+    for backup in backups:
+        backup.remove()
     return network
+
+
+def trained(folder: Path) -> keras.Model:
+    """The network that `fit` left in this folder.
+
+    Raises:
+        TrainError: there is none, or none that can be read.
+    """
+    file = folder / MODEL_FILE
+    if not file.is_file():
+        raise TrainError(f"{folder}: not trained yet: serd-train train does it")
+    try:
+        return keras.models.load_model(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise TrainError(f"{file}: not readable; remove it, and it is trained again") from error
 
 
 def build(config: Config) -> keras.Model:

@@ -5,6 +5,8 @@ validation speakers; hopeless trials end after fewer folds. The search is kept i
 of Optuna's, so that it can go on later, and several machines can share one.
 """
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,7 +58,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
-            study_name=f"{config.name} {config.version}",
+            study_name=_study_name(config, recordings),
             storage=storage,
             load_if_exists=True,
             direction="maximize",
@@ -101,6 +103,13 @@ def changed(config: Config, values: Mapping[str, Any]) -> Config:
         return Config.model_validate(tables)
     except ValidationError as error:
         raise ConfigError(f"{config.name}: tune: {first_line(error)}") from error
+
+
+def _study_name(config: Config, recordings: Recordings) -> str:
+    """Another task, or other clips, is another study, as their figures cannot be compared."""
+    settings = config.model_dump_json(exclude={"tune", "title", "notes", "conversion"})
+    known = settings + json.dumps(recordings.facts["data"])
+    return f"{config.name} {config.version} {hashlib.sha256(known.encode()).hexdigest()[:8]}"
 
 
 def _uars(

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table
 from training import config
 from training.classical.models import Kind
+from training.config import Name
 from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Parameters = dict[str, Any]
 """Arguments of the scikit-learn class."""
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]

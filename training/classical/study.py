@@ -12,7 +12,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training import recordings
+from training import evaluate, recordings
 from training.classical.cell import KIND, Cell, Material
 from training.classical.config import Study
 
@@ -75,8 +75,5 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
 
 def _line(cell: Cell, protocol: str) -> str:
     said = cell.figures(protocol)
-    accuracy, uar = (
-        f"{100 * said[key]['mean']:.1f} ± {100 * said[key]['sd']:.1f}"
-        for key in ("accuracy", "uar")
-    )
+    accuracy, uar = (evaluate.mean_sd(said[key]) for key in ("accuracy", "uar"))
     return f"{cell.name} {protocol}: accuracy {accuracy}, UAR {uar}"
