@@ -55,7 +55,12 @@ def rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[
         raise CorpusError(f"{path}: not a table in UTF-8: {error}") from error
     names = [name.strip().lower() for name in header]
     if lacking := [column for column in columns if column not in names]:
-        raise CorpusError(f"{path}: no column {', '.join(lacking)} in its first line")
+        between = "tabs" if delimiter == "\t" else f"'{delimiter}'"
+        raise CorpusError(
+            f"{path}: no column {', '.join(lacking)} in its first line, with {between} between cells"
+        )
+    if len(set(names)) < len(names):
+        raise CorpusError(f"{path}: a column stands there twice")
     empty = dict.fromkeys(names, "")
     return [
         empty | dict(zip(names, (cell.strip() for cell in line), strict=False))

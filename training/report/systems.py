@@ -121,7 +121,8 @@ class System:
             try:
                 scores = fold.scores(kind)
             except (OSError, ValueError, IndexError) as error:
-                self._complain(fold.path / f"{kind}.csv", error)
+                why = error if isinstance(error, OSError) else "not readable as scores"
+                self._complain(fold.path / f"{kind}.csv", why)
                 continue
             labels = labels or scores.labels
             if scores.labels != labels:
