@@ -152,7 +152,7 @@ def test_a_table(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("file,label\na.wav,sad\n", "no column path, emotion, speaker"),
-        ("path;emotion;speaker\na.wav;sad;anna\n", "with ',' between cells"),
+        ("path;emotion;speaker\na.wav;sad;anna\n", "',' between cells"),
         ("path,emotion,speaker,emotion\na.wav,sad,anna,calm\n", "a column stands there twice"),
         ("", "no column path"),
         ("path,emotion,speaker\n", "no clips"),

@@ -57,7 +57,7 @@ def rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[
     if lacking := [column for column in columns if column not in names]:
         between = "tabs" if delimiter == "\t" else f"'{delimiter}'"
         raise CorpusError(
-            f"{path}: no column {', '.join(lacking)} in its first line, with {between} between cells"
+            f"{path}: no column {', '.join(lacking)} in its first line ({between} between cells)"
         )
     if len(set(names)) < len(names):
         raise CorpusError(f"{path}: a column stands there twice")
