@@ -139,6 +139,14 @@ def serd_train(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[st
     )
 
 
+def weights_of(name: str) -> str:
+    return "mobilenetv2.weights.h5" if name == "mobilenetv2" else "none"
+
+
+def arguments(name: str) -> list[str]:
+    return [f"tiny_{name}.toml", "--data", "data", "--weights", weights_of(name)]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
@@ -151,14 +159,10 @@ def made(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path]:
     """A network's name, and a folder in which `serd-train reproduce` has made it."""
     name: str = request.param
     (folder / f"tiny_{name}.toml").write_text(CONFIGS[name])
-    weights = "none"
     if name == "mobilenetv2":
-        weights = "mobilenetv2.weights.h5"
         pretrained = keras.applications.MobileNetV2(include_top=False, weights=None)
-        pretrained.save_weights(folder / "data" / weights)
-    done = serd_train(
-        folder, "reproduce", f"tiny_{name}.toml", "--data", "data", "--weights", weights
-    )
+        pretrained.save_weights(folder / "data" / weights_of(name))
+    done = serd_train(folder, "reproduce", *arguments(name))
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return name, folder
 
@@ -231,7 +235,7 @@ def test_a_run_goes_on_where_it_was(made: tuple[str, Path]) -> None:
     run = folder / "runs" / name
     before = {p: p.stat().st_mtime_ns for p in run.rglob("model.*")}
     results = json.loads((run / "results.json").read_text())
-    done = serd_train(folder, "evaluate", f"tiny_{name}.toml", "--data", "data")
+    done = serd_train(folder, "evaluate", *arguments(name))
     assert done.returncode == 0, done.stderr[-2000:]
     assert {p: p.stat().st_mtime_ns for p in run.rglob("model.*")} == before
     assert json.loads((run / "results.json").read_text()) == results
