@@ -213,6 +213,9 @@ def test_the_run_folder_tells_what_was_done(made: tuple[str, Path]) -> None:
     run = Run(folder / "runs" / name)
     facts = run.facts
     assert facts["parameters"] > 0
+    assert facts["command"] == (
+        f"serd-train reproduce tiny_{name}.toml --weights {weights_of(name)}"
+    )
     assert facts["macs"] > 0
     assert facts["title"].endswith(", from scratch") == (name == "concatenated")
     assert set(facts["sizes"]) == set(facts["kinds"])

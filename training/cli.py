@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(__file__).parent / "configs"
 _CACHE = Path(".cache/features")
+_PLACES = ("--data", "--run", "--models", "--output")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -251,7 +252,16 @@ def _report(runs: Sequence[Path], output: Path, data: Path | None) -> None:
 
 
 def _command() -> str:
-    return shlex.join(["serd-train", *sys.argv[1:]])
+    """What was typed, without where things are on this machine: it goes into cards."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        option, _, value = word.partition("=")
+        if option not in _PLACES:
+            kept.append(word)
+        elif not value:
+            next(words, None)
+    return shlex.join(["serd-train", *kept])
 
 
 def _is_classical(path: Path) -> bool:
