@@ -277,14 +277,19 @@ def test_a_run_keeps_to_its_settings_and_clips(half: Path, command: list[str]) -
 
 
 @pytest.mark.timeout(300)
-def test_only_a_trained_network_becomes_a_bundle(half: Path) -> None:
-    done = serd_train(
-        half, *("convert", "mlp.toml", "--data", "data", "--kind", "float32", "--output", "made")
-    )
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        (["convert", "--kind", "float32", "--output", "made"], "runs/mlp/final/seed-1/final"),
+        (["evaluate", "--run", "runs/none"], "runs/none/random/seed-1/quarter"),
+    ],
+)
+def test_only_a_trained_network_is_measured_and_converted(
+    half: Path, command: list[str], folder: str
+) -> None:
+    done = serd_train(half, *command, "mlp.toml", "--data", "data")
     assert done.returncode == 2
-    assert done.stderr.endswith(
-        "runs/mlp/final/seed-1/final: not trained yet: serd-train train does it\n"
-    )
+    assert done.stderr.endswith(f"{folder}: not trained yet: serd-train train does it\n")
 
 
 @pytest.mark.timeout(300)

@@ -47,6 +47,10 @@ def convert(
 
     Returns:
         Kind → the bundle's folder, `KIND` in the fold's.
+
+    Raises:
+        RunError: the fold has no network yet.
+        ConversionError: as in `convert`.
     """
     folders = {kind: fold.path / kind for kind in kinds}
     files = {
@@ -55,10 +59,10 @@ def convert(
         if not (folder / bundle.CARD_FILE).is_file()
     }
     if files:
+        model = fold.model
         for file in files.values():
             file.parent.mkdir(exist_ok=True)
-        examples = _calibration_inputs(config, own, fold.seed)
-        to_tflite(fold.path / "model.keras", examples, files)
+        to_tflite(model, _calibration_inputs(config, own, fold.seed), files)
     for kind, file in files.items():
         card = Card(
             name=config.name,

@@ -22,12 +22,8 @@ from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Of a folder too."""
-
-
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
 

@@ -27,7 +27,6 @@ from training.corpora.duplicates import digest
 
 Floats = NDArray[np.float32]
 
-
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 

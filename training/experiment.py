@@ -18,9 +18,8 @@ from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
 from training.splits import Split
 
-CONFIG_FILE = "config.json"
+_CONFIG_FILE = "config.json"
 _TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
-
 _MADE_BY = ("command", "commit", "machine", "libraries")
 """Facts of who trained, not of who measured later."""
 
@@ -72,12 +71,12 @@ class Experiment:
     def train(self) -> None:
         """Train what is not trained yet, the final network last."""
         splits = [*self.splits(), self.final()]
-        from training.train import MODEL_FILE, fit  # slow: not before the clips are known to be fit
+        todo = [(fold, split) for fold, split in splits if not fold.is_trained]
+        from training.train import fit  # slow: not before the clips are known to be fit
 
-        todo = [(fold, s) for fold, s in splits if not (fold.path / MODEL_FILE).is_file()]
         with self._run.lock():
             self._check()
-            (self._run.path / CONFIG_FILE).write_text(self._config.model_dump_json(indent=2))
+            (self._run.path / _CONFIG_FILE).write_text(self._config.model_dump_json(indent=2))
             before = self._run.facts
             made = {} if todo else {key: before[key] for key in _MADE_BY if key in before}
             self._run.write_facts({**before, **self._facts(), **made})
@@ -111,7 +110,7 @@ class Experiment:
 
         self._check()
         fold, split = self.final()
-        network = trained(fold.path)
+        network = trained(fold.model)
         held_out = self.recordings.examples(split.validation)
         folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
         parity = bundling.parity(self._config, network, folders, held_out)
@@ -123,7 +122,7 @@ class Experiment:
 
         fold, split = self.final()
         folders = self._convert(fold, split, self.kinds)
-        network = trained(fold.path)
+        network = trained(fold.model)
         self._run.write_facts({**self._run.facts, **bundling.cost(network, folders)})
 
     def _measure(self, fold: Fold, split: Split) -> None:
@@ -139,7 +138,7 @@ class Experiment:
             print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
 
     def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
-        facts = self._run.facts
+        made = {key: self._run.facts.get(key, "unknown") for key in ("command", "commit")}
         held_out = sorted({self.recordings.clips[i].speaker for i in split.validation})
         return bundling.convert(
             self._config,
@@ -149,11 +148,7 @@ class Experiment:
             self.recordings.examples(split.validation),
             {
                 "data": bundling.data_facts(self._config, held_out),
-                "trained_by": {
-                    "command": facts["command"],
-                    "config": self._config.model_dump_json(),
-                    "commit": facts["commit"],
-                },
+                "trained_by": {**made, "config": self._config.model_dump_json()},
             },
         )
 
@@ -175,7 +170,7 @@ class Experiment:
         """Refuse a run whose networks were trained otherwise, or on other clips."""
         if not self._run.begun:
             return
-        kept = self._run.path / CONFIG_FILE
+        kept = self._run.path / _CONFIG_FILE
         try:
             before = Config.model_validate_json(kept.read_text())
             data = self._run.facts.get("data")

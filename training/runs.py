@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 FINAL = "final"
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.json"
 
 
 class RunError(Exception):
-    """A run folder that is in use; one line."""
+    """A run folder that is in use, or lacks what is asked for; one line."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,23 @@ class Fold:
     name: str
     path: Path
 
+    @property
+    def is_trained(self) -> bool:
+        return (self.path / MODEL_FILE).is_file()
+
+    @property
+    def model(self) -> Path:
+        """The file of the trained network; raises RunError where there is none."""
+        if not self.is_trained:
+            raise RunError(f"{self.path}: not trained yet: serd-train train does it")
+        return self.path / MODEL_FILE
+
     def scores(self, kind: str) -> Scores:
         return Scores.read(self.path / f"{kind}.csv")
 
     def history(self) -> dict[str, list[float]]:
         """`loss`, `accuracy`, `val_loss`, `val_accuracy` by epoch; empty where none was kept."""
-        file = self.path / "history.json"
+        file = self.path / HISTORY_FILE
         return json.loads(file.read_text()) if file.is_file() else {}
 
 

@@ -19,14 +19,13 @@ from training.backup import Backup
 from training.config import Config, Window
 from training.dataset import Examples, Utterance
 from training.progress import Progress
+from training.runs import HISTORY_FILE, MODEL_FILE
 
 Floats = NDArray[np.float32]
-MODEL_FILE = "model.keras"
-HISTORY_FILE = "history.json"
 
 
 class TrainError(Exception):
-    """Nothing to train with, or nothing trained; one line."""
+    """Nothing to train with, or a network that cannot be read; one line."""
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
@@ -198,15 +197,8 @@ def fit(
     return network
 
 
-def trained(folder: Path) -> keras.Model:
-    """The network that `fit` left in this folder.
-
-    Raises:
-        TrainError: there is none, or none that can be read.
-    """
-    file = folder / MODEL_FILE
-    if not file.is_file():
-        raise TrainError(f"{folder}: not trained yet: serd-train train does it")
+def trained(file: Path) -> keras.Model:
+    """The network in a file that `fit` wrote; raises TrainError where it cannot be read."""
     try:
         return keras.models.load_model(file)
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -9,7 +9,7 @@ from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table
 from training import config
 from training.classical.models import Kind
-from training.config import Name
+from training.config import Name, Seeds
 from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
@@ -61,7 +61,7 @@ class Study(Table):
     """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: config.Data = config.Data()
-    protocols: dict[Protocol, tuple[int, ...]] = Field(min_length=1)
+    protocols: dict[Protocol, Seeds] = Field(min_length=1)
     """Which protocols are measured, with which seeds."""
     inner_folds: int = Field(4, ge=2)
     """Into how many groups of speakers a training part is divided to choose and calibrate."""
