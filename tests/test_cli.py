@@ -1,6 +1,7 @@
 """The program as a user meets it: what it says, where, and how it ends."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -132,3 +133,24 @@ def test_a_wrong_configuration_is_told_in_one_line(serd, tmp_path, content, said
     one_line(serd("config", "check", path), 2, said)
     if "sources.mic" not in said:
         one_line(serd("run", "--config", path), 2, said)
+
+
+@pytest.mark.parametrize("program", ["serd", "training"])
+def test_numpy_shares_no_product_among_threads(program):
+    script = f"""\
+import os
+from {program} import cli
+
+def command():
+    import numpy
+    numpy.ones((500, 500)) @ numpy.ones((500, 500))
+    print(len(os.listdir("/proc/self/task")))
+
+cli.app = command
+cli.main()
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout == "1\n"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
 import typer
 
+from serd.cli import use_one_thread
+
 if TYPE_CHECKING:
     from training.config import Config
     from training.experiment import Experiment
@@ -44,6 +46,7 @@ ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 
 def main() -> NoReturn:
     """Run a command; expected errors are one line, exit code 2."""
+    use_one_thread()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
