@@ -48,7 +48,8 @@ def main() -> NoReturn:
         if getattr(sys, name) is None:  # it was closed; no file that we open must take its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # file names
-    use_one_thread()
+    # Of our small products of matrices a second thread, on a busy machine, only delays the first.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         try:
             app()
@@ -62,14 +63,6 @@ def main() -> NoReturn:
             print(f"serd: {_one_line(error)}", file=sys.stderr)
         sys.exit(1 if isinstance(error, OSError) else 2)
     sys.exit(0)
-
-
-def use_one_thread() -> None:
-    """Keep NumPy, not yet imported, from sharing a product of matrices among threads.
-
-    Ours are so small that on a busy machine a thread waits for the other longer than it works.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _discard_stdout() -> None:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
 import typer
 
-from serd.cli import use_one_thread
-
 if TYPE_CHECKING:
     from training.config import Config
     from training.experiment import Experiment
@@ -46,7 +44,7 @@ ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 
 def main() -> NoReturn:
     """Run a command; expected errors are one line, exit code 2."""
-    use_one_thread()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in serd.cli
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
