@@ -4,7 +4,7 @@ Inside serd, sound is int16 mono at `SAMPLE_RATE`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,10 @@ SAMPLE_RATE = 16_000
 
 class AudioError(Exception):
     """A file that cannot be read as sound; the message says why, in one line."""
+
+
+class OutputError(Exception):
+    """A file that cannot be written; one line."""
 
 
 def pcm_to_float(pcm: Pcm) -> Floats:
@@ -103,6 +107,36 @@ def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
 def read(path: Path) -> Pcm:
     """A whole file as int16 `[n]` mono at `SAMPLE_RATE`; raises as `read_blocks` does."""
     return np.concatenate(list(read_blocks(path)) or [np.zeros(0, np.int16)])
+
+
+def write_blocks(path: Path, blocks: Iterable[Pcm]) -> None:
+    """Encode a sound as mono at `SAMPLE_RATE`; nothing is left behind if that fails.
+
+    Args:
+        path: its ending says the format.
+        blocks: int16 `[n]` each; what iterating raises is passed on.
+
+    Raises:
+        OutputError: the ending is unknown, or the file cannot be written.
+    """
+    name = path.suffix[1:].upper()
+    if name not in soundfile.available_formats():
+        raise OutputError(f"{path}: {path.suffix or 'no ending'}: not a format that can be written")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        try:
+            with soundfile.SoundFile(os.fsencode(part), "w", SAMPLE_RATE, 1, format=name) as file:
+                for block in blocks:
+                    file.write(block)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except soundfile.LibsndfileError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.error_string.rstrip('.')})"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
 class Framer:

@@ -108,7 +108,7 @@ class Augmenter:
         if o.speed:
             x = faster(x, rng.uniform(1 - o.speed, 1 + o.speed))
         if rng.random() < o.room_share:
-            rooms = noises.rooms(self._rooms)
+            rooms = list(noises.rooms(self._rooms).values())
             x = in_room(x, rooms[rng.integers(len(rooms))])
         if o.noise_snr_db and rng.random() < o.noise_share:
             x = with_noise(x, self._some_noise(x.size, rng), rng.uniform(*o.noise_snr_db))

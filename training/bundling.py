@@ -9,7 +9,7 @@ import numpy as np
 
 from serd import bundle
 from serd.audio import SAMPLE_RATE
-from serd.bundle import Bundle, Card, Input
+from serd.bundle import Bundle, Card, Facts, Input
 from serd.classifier import Classifier, Floats, softmax
 from serd.tflite import Network
 from training import corpora, evaluate
@@ -71,13 +71,13 @@ def convert(
             inputs=_inputs(config),
             quantization=kind,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            licence=_licence(config.data.corpora),
+            licence=licence(config.data.corpora),
             **facts,
         )
         unfinished = Classifier(Bundle(card, Network(file), file.parent))
         temperature, threshold = _calibrate(unfinished, held_out, config.training.uncertain_share)
         update = {"temperature": temperature, "uncertain_below": threshold}
-        _write(card.model_copy(update=update), file.parent)
+        write(card.model_copy(update=update), file.parent)
     return folders
 
 
@@ -87,13 +87,31 @@ def publish(folder: Path, output: Path, metrics: dict[str, Any]) -> None:
     Raises:
         BundlingError: there is something else already.
     """
+    card = bundle.read_card(folder).model_copy(update={"metrics": metrics})
+    copy(folder, output, card, readme(card))
+
+
+def copy(folder: Path, output: Path, card: Facts, about: str) -> None:
+    """A bundle's network with this card and this text for people; raises as `publish` does."""
     if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
         raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
-    card = bundle.read_card(folder).model_copy(update={"metrics": metrics})
     output.mkdir(parents=True, exist_ok=True)
     (output / bundle.MODEL_FILE).write_bytes((folder / bundle.MODEL_FILE).read_bytes())
-    _write(card, output)
-    (output / "README.md").write_text(readme(card))
+    write(card, output)
+    (output / "README.md").write_text(about)
+
+
+def write(card: Facts, folder: Path) -> None:
+    """A card, as `bundle.read_any_card` reads it."""
+    (folder / bundle.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+
+
+def licence(names: Sequence[str]) -> str:
+    """Of a network that was trained on these corpora: the strictest of theirs."""
+    licences = [corpora.licence(name)["licence"] for name in names]
+    if any("NC" in own for own in licences):
+        return "CC BY-NC-SA 4.0, as its training data: not for commercial use"
+    return " and ".join(dict.fromkeys(licences)) + ", as its training data"
 
 
 def parity(
@@ -182,15 +200,3 @@ def _inputs(config: Config) -> tuple[Input, ...]:
         if window.frames is not None:
             found.append(Input(name=f"{name}_mask", mask_of=name))
     return tuple(found)
-
-
-def _licence(names: Sequence[str]) -> str:
-    """Of a network that was trained on these corpora: the strictest of theirs."""
-    licences = [corpora.licence(name)["licence"] for name in names]
-    if any("NC" in licence for licence in licences):
-        return "CC BY-NC-SA 4.0, as its training data: not for commercial use"
-    return " and ".join(dict.fromkeys(licences)) + ", as its training data"
-
-
-def _write(card: Card, folder: Path) -> None:
-    (folder / bundle.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")

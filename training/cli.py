@@ -184,7 +184,20 @@ def reproduce(
 ) -> None:
     """Train, measure, convert; write the bundle and a report. Classical systems get no bundle."""
     path = _path(config)
-    if _is_classical(path):
+    if _holds(path, "mixtures"):
+        from training.denoising import config as denoising
+        from training.denoising.study import Denoising
+
+        loaded_denoising = denoising.load(path)
+        folder = run or Path("runs") / loaded_denoising.name
+        classifier = _load(loaded_denoising.classifier, None)
+        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
+        output = models / loaded_denoising.name
+        own.reproduce(_of(classifier, data, folder.parent / classifier.name), output)
+        print(output)
+        _report([folder], folder / "report", None)
+        return
+    if _holds(path, "systems"):
         from training.classical import config as classical
         from training.classical import study
 
@@ -213,7 +226,7 @@ def _load(config: str, weights: str | None) -> "Config":
     from training.config import ConfigError, load
 
     path = _path(config)
-    if _is_classical(path):
+    if _holds(path, "systems"):
         raise ConfigError(f"{path}: classical systems: only serd-train reproduce takes them")
     loaded = load(path)
     return loaded if weights is None else loaded.with_weights(weights)
@@ -265,10 +278,10 @@ def _command() -> str:
     return shlex.join(["serd-train", *kept])
 
 
-def _is_classical(path: Path) -> bool:
-    """Whether a configuration lists systems of scikit-learn's instead of one network."""
+def _holds(path: Path, table: str) -> bool:
+    """Whether a configuration is one of several systems, or of mixtures, not of one network."""
     try:
-        return "systems" in tomllib.loads(path.read_text())
+        return table in tomllib.loads(path.read_text())
     except (OSError, ValueError):
         return False  # the loader says why
 

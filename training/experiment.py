@@ -116,6 +116,10 @@ class Experiment:
         parity = bundling.parity(self._config, network, folders, held_out)
         bundling.publish(folders[kind], output, {**metrics, "parity": parity})
 
+    def published(self, fold: Fold) -> Path:
+        """The bundle that a measured fold's network, or the final one, became."""
+        return fold.path / self._config.conversion.kind
+
     def note_cost(self) -> None:
         """Add to `run.json` what the final network costs, as trained and as published."""
         from training.train import trained

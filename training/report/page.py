@@ -5,13 +5,14 @@ from pathlib import Path
 
 from serd.settings import reason
 from training.corpora.clip import Clip
-from training.report import detail, outcomes, sounds, tables
+from training.report import denoisers, detail, outcomes, sounds, tables
 from training.report.figures import render
 from training.report.markup import Html, element, picture, slug, table, terms
 from training.report.results import HOW_TO_READ
 from training.report.style import CSS
 from training.report.systems import RANDOM, STRICT, ReportError, System
 
+_DENOISER = "denoiser"
 _TITLE = "Emotions in speech: what was measured"
 
 
@@ -29,29 +30,34 @@ def write(runs: Sequence[Path], output: Path, clips: Sequence[Clip] = ()) -> Pat
     Raises:
         ReportError: one of the runs is not a run folder, or the output cannot be written.
     """
-    systems = tables.by_strict_uar([System(path) for path in runs])
+    own = [denoisers.Run(path) for path in runs if denoisers.is_one(path)]
+    systems = tables.by_strict_uar([System(p) for p in runs if not denoisers.is_one(p)])
     page = output / "index.html"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(systems, output, clips), "utf-8")
+        page.write_text(_page(systems, own, output, clips), "utf-8")
     except OSError as error:
         raise ReportError(f"{page}: {reason(error)}") from error
     return page
 
 
-def _page(systems: Sequence[System], output: Path, clips: Sequence[Clip]) -> str:
+def _page(
+    systems: Sequence[System], own: Sequence[denoisers.Run], output: Path, clips: Sequence[Clip]
+) -> str:
     anchors = list(_anchors(systems))
     links = [(f"#{a}", s.title) for a, s in zip(anchors, systems, strict=True)]
+    links += [(f"#{_DENOISER}-{n}", run.facts["title"]) for n, run in enumerate(own)]
     links += [("#sounds", "What the sound looks like")] if clips else []
     items = (element("li", element("a", text, href=href)) for href, text in links)
     main = element(
         "main",
         element("header", element("h1", _TITLE), element("nav", element("ul", *items))),
-        _overview(systems, anchors, output),
+        *([_overview(systems, anchors, output)] if systems else []),
         *(
             detail.section(system, anchor, output)
             for system, anchor in zip(systems, anchors, strict=True)
         ),
+        *(denoisers.section(run, f"{_DENOISER}-{n}", output) for n, run in enumerate(own)),
         *([sounds.section(clips, output)] if clips else []),
     )
     head = (
@@ -64,7 +70,7 @@ def _page(systems: Sequence[System], output: Path, clips: Sequence[Clip]) -> str
 
 def _anchors(systems: Sequence[System]) -> Iterator[str]:
     """A name in the page for each, unique even when two runs are called alike."""
-    used = {"sounds", "comparison", ""}
+    used = {"sounds", "comparison", _DENOISER, ""}
     for system in systems:
         name = base = slug(system.name)
         number = 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.report import tables
+from training.report import denoisers, tables
 from training.report.systems import RANDOM, STRICT, System
 from training.report.tables import NONE, Table
 
@@ -24,7 +24,8 @@ def results_markdown(runs: Sequence[Path]) -> str:
     Raises:
         ReportError: one of them is not a run folder.
     """
-    systems = tables.by_strict_uar([System(path) for path in runs])
+    own = [denoisers.Run(path) for path in runs if denoisers.is_one(path)]
+    systems = tables.by_strict_uar([System(p) for p in runs if not denoisers.is_one(p)])
     others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
     parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
     table = tables.comparison(systems)
@@ -42,6 +43,9 @@ def results_markdown(runs: Sequence[Path]) -> str:
         for note, who in notes.items()
     ]
     parts += ["## Notes", "\n".join(lines)] if lines else []
+    for run in own:
+        parts += [f"## {run.facts['title']}"]
+        parts += [part for t in denoisers.tables(run) for part in (f"{t.caption}:", _markdown(t))]
     parts += ["## How each row was made", _markdown(made(systems), code=True)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -1,0 +1,239 @@
+"""From audio to a published denoiser: fitted, listened to, asked, given its threshold."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serd import audio, bundle, denoiser
+from serd.audio import Pcm, float_to_pcm, pcm_to_float
+from serd.classifier import Classifier
+from training import corpora, recordings
+from training.convert import Kind
+from training.corpora.clip import EMOTIONS
+from training.denoising import bundling, grid, table
+from training.denoising.config import Study
+from training.denoising.mixtures import Sides, Surroundings, sides
+from training.denoising.others import OTHERS
+from training.denoising.quality import MEASURES
+from training.experiment import Experiment
+from training.recordings import Recordings
+from training.runs import Fold, Run
+from training.splits import Protocol, Split
+
+SOUND, RECOGNITION, EXAMPLES = "sound.csv", "recognition.json", "examples"
+"""What a run folder holds."""
+VERSIONS = ("speech", "in noise", "denoised")
+"""Of each example, in files `CLIP-VERSION.flac`."""
+_EXAMPLES_DB = 5
+_PROTOCOL: Protocol = "cross-corpus"
+_ASKED: Protocol = "subject-independent"
+_KINDS: tuple[Kind, ...] = ("float32", "float16", "int8")
+
+
+class Denoising:
+    """One study on one set of data; its run folder keeps what is done."""
+
+    def __init__(self, study: Study, data: Path, run: Path, cache: Path, command: str) -> None:
+        """Nothing is done yet; the arguments are as of `Experiment`."""
+        self._study = study
+        self._data = data
+        self._run = Run(run)
+        self._cache = cache
+        self._command = command
+
+    def train(self) -> None:
+        """Fit every network that is not fitted yet.
+
+        Raises:
+            CorpusError, CacheError, NoiseError, SplitError, RunError: as their modules say.
+        """
+        todo = [name for name in self._study.networks if not self._fold(name).is_trained]
+        own, held_out = map(self._utterances, (self._split.train, self._split.validation))
+        around = self._sides
+        from training.denoising.fit import fit  # slow: not before all is known to be there
+
+        with self._run.lock():
+            self._run.write_facts({**self._run.facts, **self._facts()})
+            for name in todo:
+                print(f"{self._study.name}: {name}", flush=True)
+                fit(
+                    self._study,
+                    self._study.networks[name],
+                    (own, around.train),
+                    (held_out, around.validation),
+                    self._fold(name).path,
+                )
+
+    def listen(self) -> list[table.Row]:
+        """How every network, and what others use, sounds on the test; kept in `sound.csv`."""
+        file = self._run.path / SOUND
+        if not file.is_file():
+            some = self._tested()
+            methods = {**OTHERS, **self._methods()}
+            table.write(table.measure(some, self._sides.test, methods, self._study.seed), file)
+        return table.read(file)
+
+    def show(self) -> None:
+        """Write three of the test's utterances, in noise and without it, to be listened to."""
+        folder = self._run.path / EXAMPLES
+        folder.mkdir(exist_ok=True)
+        own = denoiser.load(self._published())
+        some = self._tested()[: len(self._study.mixtures.test.noise)]
+        found = table.mixtures(some, self._sides.test, self._study.seed)
+        at = ((kind, mixture) for snr_db, kind, mixture in found if snr_db == _EXAMPLES_DB)
+        for kind, mixture in itertools.islice(at, 3):
+            noisy = float_to_pcm(mixture.noisy)
+            sounds = (float_to_pcm(mixture.speech), noisy, own(noisy))
+            for version, sound in zip(VERSIONS, sounds, strict=True):
+                audio.write_blocks(folder / f"{kind}-{version}.flac", [sound])
+
+    def ask(self, classifier: Experiment) -> dict[str, Any]:
+        """What noise does to a classifier, and what taking it out does; in `recognition.json`.
+
+        In every subject-independent fold of the classifier's first seed, the threshold of
+        `auto` is chosen with the people who validated and the noises for validation, and then
+        the others are tested in the noises for the test. The published threshold is that of the
+        classifier's final network.
+
+        Args:
+            classifier: an experiment that is trained, on none of the denoiser's speakers.
+
+        Returns:
+            `threshold_db`, and `folds`: `threshold_db`, and UAR by mode and SNR.
+        """
+        file = self._run.path / RECOGNITION
+        if not file.is_file():
+            folds = []
+            for fold, split in classifier.splits():
+                if fold.protocol == _ASKED and fold.seed == classifier.final()[0].seed:
+                    threshold = self._threshold(classifier, fold, split)
+                    asked = self._answers(classifier, fold, split.test, self._sides.test)
+                    folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
+            said = {"threshold_db": self._threshold(classifier, *classifier.final())}
+            file.write_text(json.dumps({**said, "folds": folds}, indent=2) + "\n")
+        return json.loads(file.read_text())
+
+    def publish(self, output: Path, asked: dict[str, Any]) -> None:
+        """Write the bundle of the first network, with what `listen` and `ask` have found."""
+        published = f"{next(iter(self._study.networks))}, {self._study.conversion.kind}"
+        rows = self.listen()
+        sound = {measure: table.means(rows, measure) for measure in MEASURES}
+        metrics = {"published": published, "sound": sound, "recognition": asked["folds"]}
+        bundling.publish(self._published(), output, metrics, asked["threshold_db"])
+
+    def reproduce(self, classifier: Experiment, output: Path) -> None:
+        """Everything, from audio to the bundle; what is done already is kept."""
+        self.train()
+        self.listen()
+        self.show()
+        classifier.train()
+        classifier.evaluate()
+        self.publish(output, self.ask(classifier))
+
+    @cached_property
+    def _recordings(self) -> Recordings:
+        study = self._study
+        return recordings.gather(study.data, EMOTIONS, {}, study.segments, self._data, self._cache)
+
+    @cached_property
+    def _split(self) -> Split:
+        """Trains and validates on some corpora, is tested on others."""
+        study = self._study
+        (split,) = self._recordings.splits({_PROTOCOL: [study.seed]}, study.training.validators)
+        return split
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return sides(self._study.mixtures, self._data)
+
+    def _utterances(self, clips: Sequence[int]) -> list[Pcm]:
+        return [u.samples for u in self._recordings.examples(clips).utterances]
+
+    def _tested(self) -> list[Pcm]:
+        """The utterances that are listened to."""
+        utterances = self._utterances(self._split.test)
+        chosen = np.random.default_rng(self._study.seed).permutation(len(utterances))
+        return [utterances[i] for i in chosen[: self._study.test_clips]]
+
+    def _fold(self, name: str) -> Fold:
+        return self._run.fold(_PROTOCOL, self._study.seed, name)
+
+    def _methods(self) -> dict[str, table.Method]:
+        """Every network as it was trained, and the published one of every kind."""
+        first = next(iter(self._study.networks))
+        found: dict[str, table.Method] = {}
+        for name in self._study.networks:
+            kinds: tuple[Kind, ...] = (
+                ("float32", "float16", "int8") if name == first else ("float32",)
+            )
+            for kind in kinds:
+                own = denoiser.load(self._bundle(name, kind))
+                found[f"{name}, {kind}"] = lambda x, own=own: pcm_to_float(own(float_to_pcm(x)))  # type: ignore[misc]
+        return found
+
+    def _published(self) -> Path:
+        return self._bundle(next(iter(self._study.networks)), self._study.conversion.kind)
+
+    def _bundle(self, name: str, kind: Kind) -> Path:
+        own = self._utterances(self._split.train)
+        facts = self._run.facts
+        made = {key: str(facts.get(key, "unknown")) for key in ("command", "commit")}
+        return bundling.convert(
+            self._study,
+            self._fold(name),
+            kind,
+            own,
+            self._sides.train,
+            {
+                "data": self._sources(),
+                "trained_by": {**made, "config": self._study.model_dump_json()},
+            },
+        )
+
+    def _threshold(self, classifier: Experiment, fold: Fold, split: Split) -> float:
+        held_out = self._answers(classifier, fold, split.validation, self._sides.validation)
+        return grid.choose_threshold(held_out)
+
+    def _answers(
+        self, classifier: Experiment, fold: Fold, clips: Sequence[int], around: Surroundings
+    ) -> grid.Answers:
+        own = classifier.recordings
+        heard: dict[int, list[Pcm]] = {clip: [] for clip in clips}
+        for utterance in own.utterances:
+            if utterance.clip in heard:
+                heard[utterance.clip].append(utterance.samples)
+        spoken = [clip for clip in clips if heard[clip]]
+        return grid.ask(
+            [(audio.read(own.clips[i].path), grid.speech_power(heard[i])) for i in spoken],
+            own.truth(spoken),
+            around,
+            Classifier(bundle.load(classifier.published(fold))),
+            denoiser.load(self._published()),
+            self._study.segments,
+        )
+
+    def _sources(self) -> tuple[dict[str, str], ...]:
+        """For the card: corpora, noises, rooms."""
+        clips = self._recordings.clips
+        held_out = ", ".join(sorted({clips[i].speaker for i in self._split.validation}))
+        heard = [
+            {"name": name, **corpora.licence(name), "held_out": held_out}
+            for name in self._study.data.corpora
+        ]
+        return (*heard, *(source.model_dump() for source in self._study.mixtures.sources))
+
+    def _facts(self) -> dict[str, Any]:
+        study = self._study
+        return {
+            "name": study.name,
+            "version": study.version,
+            "title": study.title or study.name,
+            "command": self._command,
+            **self._recordings.facts,
+            "notes": [*study.notes, *self._recordings.notes],
+        }

@@ -1,0 +1,184 @@
+"""The part of the page that shows what a denoiser does to sound and to recognition."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from serd.audio import SAMPLE_RATE, Floats, pcm_to_float, read
+from serd.features import FeatureSpec, extract
+from training.denoising import grid, table
+from training.denoising.study import EXAMPLES, RECOGNITION, SOUND, VERSIONS
+from training.report.figures import BLUE, GREY, ORANGE, Figure, blank, render
+from training.report.markup import Html, element, picture, terms
+from training.report.markup import table as html_table
+from training.report.tables import Table, mean_sd
+
+_MEASURES = {"si_sdr": "SI-SDR, dB", "pesq": "PESQ", "stoi": "STOI"}
+_LEGEND = (
+    ("SI-SDR", "how far what is not speech lies below it, dB, whatever the loudness."),
+    ("PESQ", "quality as people would judge it, wide-band, 1 to 4.6."),
+    ("STOI", "how much of it can be understood, 0 to 1."),
+    ("off, on, auto", "noise is taken out of no utterance, of all, of those estimated noisy."),
+)
+_MODES = (("off", GREY, "s"), ("on", ORANGE, "^"), ("auto", BLUE, "o"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a study of denoisers left in its folder."""
+
+    path: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return json.loads((self.path / "run.json").read_text())
+
+    @cached_property
+    def sound(self) -> list[table.Row]:
+        return table.read(self.path / SOUND)
+
+    @cached_property
+    def recognition(self) -> dict[str, Any]:
+        """Empty where no classifier was asked."""
+        file = self.path / RECOGNITION
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def is_one(run: Path) -> bool:
+    """Whether a run folder is a denoiser's."""
+    return (run / SOUND).is_file()
+
+
+def tables(run: Run) -> list[Table]:
+    """Sound by measure, and recognition."""
+    found = [_of_sound(run.sound, name, title) for name, title in _MEASURES.items()]
+    return [*found, _of_recognition(run.recognition)] if run.recognition else found
+
+
+def section(run: Run, anchor: str, output: Path) -> Html:
+    """Tables and pictures."""
+    parts = [terms(_LEGEND), *map(html_table, tables(run))]
+    name = f"{anchor}-sound"
+    caption = "What is heard, before and after, by the signal-to-noise ratio before."
+    parts.append(picture(render(output, name, _draw_sound, run.sound), caption, name))
+    if run.recognition:
+        name = f"{anchor}-recognition"
+        caption = "Emotions of people never heard, in noise never heard."
+        parts.append(
+            picture(render(output, name, _draw_recognition, run.recognition), caption, name)
+        )
+    examples = element("div", *_examples(run.path / EXAMPLES, anchor, output), class_="rows")
+    return element("section", element("h2", str(run.facts["title"])), *parts, examples, id=anchor)
+
+
+def _of_sound(rows: Sequence[table.Row], measure: str, title: str) -> Table:
+    means = table.means(rows, measure)
+    digits = 1 if measure == "si_sdr" else 2
+    cells = [
+        (method, *(f"{own[snr_db]:.{digits}f}" for snr_db in table.SNRS_DB))
+        for method, own in means.items()
+    ]
+    count = sum(row.method == rows[0].method for row in rows) // len(table.SNRS_DB)
+    head = ("method", *(f"{snr_db} dB" for snr_db in table.SNRS_DB))
+    return Table(f"{title}, mean of {count} utterances", head, cells)
+
+
+def _of_recognition(said: Mapping[str, Any]) -> Table:
+    rows = []
+    for mode, *_ in _MODES:
+        each = [[fold[mode][str(snr_db)] for fold in said["folds"]] for snr_db in grid.SNRS_DB]
+        rows.append((mode, *map(mean_sd, each)))
+    head = ("noise is taken out", *map(_snr, grid.SNRS_DB))
+    return Table("UAR, in percent: mean ± sd over folds", head, rows)
+
+
+def _snr(snr_db: int) -> str:
+    return "clean" if snr_db == grid.CLEAN else f"{snr_db} dB"
+
+
+def _draw_sound(rows: Sequence[table.Row]) -> Figure:
+    figure = blank(7.5)
+    panels = figure.subplots(len(_MEASURES), 1, sharex=True)
+    for axes, (measure, title) in zip(panels, _MEASURES.items(), strict=True):
+        for marker, (method, own) in zip(
+            "sdv^oPX*", table.means(rows, measure).items(), strict=False
+        ):
+            axes.plot(list(own), list(own.values()), marker=marker, markersize=4, label=method)
+        axes.set(ylabel=title)
+    panels[-1].set_xlabel("SNR before (dB)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def _draw_recognition(said: Mapping[str, Any]) -> Figure:
+    figure = blank(3.4)
+    axes = figure.subplots()
+    places = np.arange(len(grid.SNRS_DB))
+    for offset, (mode, color, marker) in zip((-0.06, 0, 0.06), _MODES, strict=True):
+        each = 100 * np.array(
+            [[fold[mode][str(snr_db)] for snr_db in grid.SNRS_DB] for fold in said["folds"]]
+        )
+        axes.errorbar(
+            places + offset,
+            each.mean(axis=0),
+            yerr=each.std(axis=0, ddof=1) if len(each) > 1 else None,
+            color=color,
+            marker=marker,
+            capsize=2,
+            label=mode,
+        )
+    axes.set(xticks=places, xticklabels=map(_snr, grid.SNRS_DB), ylabel="UAR (%)", xlabel="SNR")
+    axes.legend()
+    return figure
+
+
+def _examples(folder: Path, anchor: str, output: Path) -> Iterator[Html]:
+    """Spectrograms, and the sounds themselves."""
+    for first in sorted(folder.glob(f"*-{VERSIONS[0]}.flac")):
+        clip = first.name.removesuffix(f"-{VERSIONS[0]}.flac")
+        sounds = [pcm_to_float(read(folder / f"{clip}-{version}.flac")) for version in VERSIONS]
+        name = f"{anchor}-{clip}"
+        svg = render(output, name, _draw_example, sounds)
+        players = (
+            element("figcaption", f"{version} ", _player(sound))
+            for version, sound in zip(VERSIONS, sounds, strict=True)
+        )
+        yield element("div", picture(svg, clip.replace("-", " "), name), *players)
+
+
+def _draw_example(sounds: Sequence[Floats]) -> Figure:
+    figure = blank(6)
+    panels = figure.subplots(len(sounds), 1, sharex=True)
+    spec = FeatureSpec(kinds=("stft",), log_mel_scale="db")
+    views = [20 * np.log10(np.maximum(extract(sound, spec), 1e-6)) for sound in sounds]
+    loudest = max(view.max() for view in views)
+    for axes, view, sound, version in zip(panels, views, sounds, VERSIONS, strict=True):
+        axes.imshow(
+            view.T,
+            origin="lower",
+            aspect="auto",
+            extent=(0, sound.size / SAMPLE_RATE, 0, 8),
+            cmap="magma",
+            vmin=loudest - 80,
+            vmax=loudest,
+        )
+        axes.set(ylabel="kHz", title=version)
+        axes.grid(visible=False)
+    panels[-1].set_xlabel("time (s)")
+    return figure
+
+
+def _player(sound: Floats) -> Html:
+    """The sound itself, inside the page."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, sound, SAMPLE_RATE, format="OGG", subtype="OPUS")
+    data = base64.b64encode(encoded.getvalue()).decode()
+    return element("audio", controls="", src=f"data:audio/ogg;base64,{data}")
