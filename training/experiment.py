@@ -116,9 +116,10 @@ class Experiment:
         parity = bundling.parity(self._config, network, folders, held_out)
         bundling.publish(folders[kind], output, {**metrics, "parity": parity})
 
-    def published(self, fold: Fold) -> Path:
-        """The bundle that a measured fold's network, or the final one, became."""
-        return fold.path / self._config.conversion.kind
+    def published(self, fold: Fold, split: Split) -> Path:
+        """The bundle, of the published kind, of a trained fold or of the final network."""
+        kind = self._config.conversion.kind
+        return self._convert(fold, split, [kind])[kind]
 
     def note_cost(self) -> None:
         """Add to `run.json` what the final network costs, as trained and as published."""

@@ -16,21 +16,17 @@ def readme(card: DenoiserCard) -> str:
     """Markdown: what it is, what it was trained on, what it brings, what it cannot do."""
     window_s = card.frames * card.n_fft / 2 / SAMPLE_RATE
     said = (
-        (
-            "Takes noise out of speech at 16 kHz: `serd denoise IN OUT`, and `serd` itself before it"
-            " recognises an utterance whose signal it estimates to be less than"
-            f" {card.below_snr_db:g} dB above the noise."
-        ),
+        f"""Takes noise out of speech at 16 kHz: `serd denoise IN OUT`, and `serd` itself before it
+        recognises an utterance whose signal it estimates to be less than {card.below_snr_db:g} dB
+        above the noise.""",
         f"Weights and activations: {card.quantization}. Licence: {card.licence}.",
-        (
-            f"It looks at {window_s:.1f} s at a time, and makes nothing softer than by"
-            f" {-card.least_gain_db:g} dB. A room's echo is left as it is. It was made for one voice in"
-            " noise: other people's voices and music are not noise to it, or spoil what it does."
-        ),
+        f"""It looks at {window_s:.1f} s at a time, and makes nothing softer than by
+        {-card.least_gain_db:g} dB. A room's echo is left as it is. It was made for one voice in
+        noise: other people's voices and music are not noise to it, or spoil what it does.""",
     )
     lines = [f"# {card.name} {card.version}", ""]
     for paragraph in said:
-        lines += [textwrap.fill(paragraph, 100), ""]
+        lines += [textwrap.fill(" ".join(paragraph.split()), 100), ""]
     lines += ["## Data", ""]
     for data in card.data:
         lines += [f"- {data['name']}, {data['licence']} ({data['source']})."]

@@ -112,7 +112,7 @@ class Denoising:
             for fold, split in classifier.splits():
                 if fold.protocol == _ASKED and fold.seed == classifier.final()[0].seed:
                     threshold = self._threshold(classifier, fold, split)
-                    asked = self._answers(classifier, fold, split.test, self._sides.test)
+                    asked = self._answers(classifier, fold, split, split.test, self._sides.test)
                     folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
             said = {"threshold_db": self._threshold(classifier, *classifier.final())}
             file.write_text(json.dumps({**said, "folds": folds}, indent=2) + "\n")
@@ -132,7 +132,6 @@ class Denoising:
         self.listen()
         self.show()
         classifier.train()
-        classifier.evaluate()
         self.publish(output, self.ask(classifier))
 
     @cached_property
@@ -165,29 +164,26 @@ class Denoising:
 
     def _methods(self) -> dict[str, table.Method]:
         """Every network as it was trained, and the published one of every kind."""
-        first = next(iter(self._study.networks))
         found: dict[str, table.Method] = {}
         for name in self._study.networks:
-            kinds: tuple[Kind, ...] = (
-                ("float32", "float16", "int8") if name == first else ("float32",)
-            )
-            for kind in kinds:
-                own = denoiser.load(self._bundle(name, kind))
+            for kind, folder in self._bundles(name).items():
+                own = denoiser.load(folder)
                 found[f"{name}, {kind}"] = lambda x, own=own: pcm_to_float(own(float_to_pcm(x)))  # type: ignore[misc]
         return found
 
     def _published(self) -> Path:
-        return self._bundle(next(iter(self._study.networks)), self._study.conversion.kind)
+        return self._bundles(next(iter(self._study.networks)))[self._study.conversion.kind]
 
-    def _bundle(self, name: str, kind: Kind) -> Path:
-        own = self._utterances(self._split.train)
+    def _bundles(self, name: str) -> dict[Kind, Path]:
+        """A fitted network as it is to be measured."""
+        first = name == next(iter(self._study.networks))
         facts = self._run.facts
         made = {key: str(facts.get(key, "unknown")) for key in ("command", "commit")}
         return bundling.convert(
             self._study,
             self._fold(name),
-            kind,
-            own,
+            _KINDS if first else _KINDS[:1],
+            self._utterances(self._split.train),
             self._sides.train,
             {
                 "data": self._sources(),
@@ -196,12 +192,18 @@ class Denoising:
         )
 
     def _threshold(self, classifier: Experiment, fold: Fold, split: Split) -> float:
-        held_out = self._answers(classifier, fold, split.validation, self._sides.validation)
-        return grid.choose_threshold(held_out)
+        heard = self._answers(classifier, fold, split, split.validation, self._sides.validation)
+        return grid.choose_threshold(heard)
 
     def _answers(
-        self, classifier: Experiment, fold: Fold, clips: Sequence[int], around: Surroundings
+        self,
+        classifier: Experiment,
+        fold: Fold,
+        split: Split,
+        clips: Sequence[int],
+        around: Surroundings,
     ) -> grid.Answers:
+        """What a fold's published network says of some of its split's clips."""
         own = classifier.recordings
         heard: dict[int, list[Pcm]] = {clip: [] for clip in clips}
         for utterance in own.utterances:
@@ -212,7 +214,7 @@ class Denoising:
             [(audio.read(own.clips[i].path), grid.speech_power(heard[i])) for i in spoken],
             own.truth(spoken),
             around,
-            Classifier(bundle.load(classifier.published(fold))),
+            Classifier(bundle.load(classifier.published(fold, split))),
             denoiser.load(self._published()),
             self._study.segments,
         )
