@@ -11,7 +11,7 @@ import soundfile
 
 from serd import bundle, denoiser
 from serd.audio import pcm_to_float, read
-from training.denoising import table
+from training.denoising import listening
 from training.denoising.quality import MEASURES, si_sdr
 
 from . import tiny_corpus
@@ -71,8 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.timeout(600)
 def test_it_takes_noise_out(folder: Path) -> None:
-    rows = table.read(folder / "runs" / "cleaner" / "sound.csv")
-    means = table.means(rows, "si_sdr")
+    rows = listening.read(folder / "runs" / "cleaner" / "sound.csv")
+    means = listening.means(rows, "si_sdr")
     assert set(means) >= {"nothing", "noisereduce", "skips, int8", "narrow, float32"}
     assert means["nothing"][0] == pytest.approx(0, abs=0.5)
     assert means["skips, int8"][0] > 1

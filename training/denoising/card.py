@@ -1,15 +1,11 @@
 """A denoiser's card for people."""
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from serd.audio import SAMPLE_RATE
 from serd.bundle import DenoiserCard
-
-_TITLES = {"si_sdr": ("SI-SDR, dB", 1), "pesq": ("PESQ, wide-band", 2), "stoi": ("STOI", 2)}
+from training.denoising import tables
+from training.tables import markdown
 
 
 def readme(card: DenoiserCard) -> str:
@@ -33,37 +29,15 @@ def readme(card: DenoiserCard) -> str:
         if held_out := data.get("held_out"):
             lines += [f"  Kept out of training, for the learning curve only: {held_out}."]
     if card.metrics:
-        lines += ["", *_sound(card.metrics["sound"], card.metrics["published"])]
-        lines += _recognition(card.metrics["recognition"])
+        lines += ["", "## What it does to the sound", ""]
+        lines += ["Of people, in kinds of noise and in rooms that nothing was trained on.", ""]
+        for table in tables.of_sound(card.metrics["sound"]):
+            lines += [f"{table.caption}:", "", markdown(table), ""]
+        lines += [f"The published network is *{card.metrics['published']}*.", ""]
+        table = tables.of_recognition(card.metrics["recognition"])
+        lines += ["## What it does to recognition", ""]
+        lines += ["Emotions of people never heard, in noise never heard.", ""]
+        lines += [f"{table.caption}:", "", markdown(table), ""]
     trained = card.trained_by
     lines += ["## Made by", "", f"`{trained['command']}` at commit {trained['commit']}."]
     return "\n".join(lines) + "\n"
-
-
-def _sound(means: Mapping[str, Any], published: str) -> list[str]:
-    lines = ["## What it does to the sound", "", "Speakers, kinds of noise and rooms that nothing"]
-    lines += ["was trained on; columns: how far the noise lay below the speech before.", ""]
-    for measure, (title, digits) in _TITLES.items():
-        snrs = list(next(iter(means[measure].values())))
-        lines += [f"| {title} | {' | '.join(f'{snr} dB' for snr in snrs)} |"]
-        lines += ["|---" * (len(snrs) + 1) + "|"]
-        for method, own in means[measure].items():
-            name = f"**{method}**" if method == published else method
-            lines += [f"| {name} | {' | '.join(f'{own[s]:.{digits}f}' for s in snrs)} |"]
-        lines += [""]
-    return lines
-
-
-def _recognition(folds: Any) -> list[str]:
-    """UAR by mode and SNR."""
-    modes = [key for key in folds[0] if key != "threshold_db"]
-    snrs = list(folds[0][modes[0]])
-    heads = ["clean" if int(snr) >= 100 else f"{snr} dB" for snr in snrs]
-    lines = ["## What it does to recognition", "", "UAR of emotions of people never heard, in"]
-    lines += ["percent, mean ± standard deviation over folds.", ""]
-    lines += [f"| noise is taken out | {' | '.join(heads)} |", "|---" * (len(snrs) + 1) + "|"]
-    for mode in modes:
-        each = [100 * np.array([fold[mode][snr] for fold in folds]) for snr in snrs]
-        cells = (f"{x.mean():.1f} ± {x.std(ddof=1) if x.size > 1 else 0:.1f}" for x in each)
-        lines += [f"| {mode} | {' | '.join(cells)} |"]
-    return [*lines, ""]

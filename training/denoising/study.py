@@ -15,7 +15,7 @@ from serd.classifier import Classifier
 from training import corpora, recordings
 from training.convert import Kind
 from training.corpora.clip import EMOTIONS
-from training.denoising import bundling, grid, table
+from training.denoising import bundling, grid, listening
 from training.denoising.config import Study
 from training.denoising.mixtures import Sides, Surroundings, sides
 from training.denoising.others import OTHERS
@@ -69,14 +69,16 @@ class Denoising:
                     self._fold(name).path,
                 )
 
-    def listen(self) -> list[table.Row]:
+    def listen(self) -> list[listening.Row]:
         """How every network, and what others use, sounds on the test; kept in `sound.csv`."""
         file = self._run.path / SOUND
         if not file.is_file():
             some = self._tested()
             methods = {**OTHERS, **self._methods()}
-            table.write(table.measure(some, self._sides.test, methods, self._study.seed), file)
-        return table.read(file)
+            listening.write(
+                listening.measure(some, self._sides.test, methods, self._study.seed), file
+            )
+        return listening.read(file)
 
     def show(self) -> None:
         """Write three of the test's utterances, in noise and without it, to be listened to."""
@@ -84,7 +86,7 @@ class Denoising:
         folder.mkdir(exist_ok=True)
         own = denoiser.load(self._published())
         some = self._tested()[: len(self._study.mixtures.test.noise)]
-        found = table.mixtures(some, self._sides.test, self._study.seed)
+        found = listening.mixtures(some, self._sides.test, self._study.seed)
         at = ((kind, mixture) for snr_db, kind, mixture in found if snr_db == _EXAMPLES_DB)
         for kind, mixture in itertools.islice(at, 3):
             noisy = float_to_pcm(mixture.noisy)
@@ -122,8 +124,8 @@ class Denoising:
         """Write the bundle of the first network, with what `listen` and `ask` have found."""
         published = f"{next(iter(self._study.networks))}, {self._study.conversion.kind}"
         rows = self.listen()
-        sound = {measure: table.means(rows, measure) for measure in MEASURES}
-        metrics = {"published": published, "sound": sound, "recognition": asked["folds"]}
+        means = {measure: listening.means(rows, measure) for measure in MEASURES}
+        metrics = {"published": published, "sound": means, "recognition": asked["folds"]}
         bundling.publish(self._published(), output, metrics, asked["threshold_db"])
 
     def reproduce(self, classifier: Experiment, output: Path) -> None:
@@ -162,9 +164,9 @@ class Denoising:
     def _fold(self, name: str) -> Fold:
         return self._run.fold(_PROTOCOL, self._study.seed, name)
 
-    def _methods(self) -> dict[str, table.Method]:
+    def _methods(self) -> dict[str, listening.Method]:
         """Every network as it was trained, and the published one of every kind."""
-        found: dict[str, table.Method] = {}
+        found: dict[str, listening.Method] = {}
         for name in self._study.networks:
             for kind, folder in self._bundles(name).items():
                 own = denoiser.load(folder)

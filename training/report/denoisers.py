@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +15,21 @@ import soundfile
 
 from serd.audio import SAMPLE_RATE, Floats, pcm_to_float, read
 from serd.features import FeatureSpec, extract
-from training.denoising import grid, table
+from training.denoising import grid, listening, tables
+from training.denoising.quality import MEASURES
 from training.denoising.study import EXAMPLES, RECOGNITION, SOUND, VERSIONS
 from training.report.figures import BLUE, GREY, ORANGE, Figure, blank, render
 from training.report.markup import Html, element, picture, terms
 from training.report.markup import table as html_table
-from training.report.tables import Table, mean_sd
+from training.tables import Table
 
-_MEASURES = {"si_sdr": "SI-SDR, dB", "pesq": "PESQ", "stoi": "STOI"}
 _LEGEND = (
     ("SI-SDR", "how far what is not speech lies below it, dB, whatever the loudness."),
     ("PESQ", "quality as people would judge it, wide-band, 1 to 4.6."),
     ("STOI", "how much of it can be understood, 0 to 1."),
     ("off, on, auto", "noise is taken out of no utterance, of all, of those estimated noisy."),
 )
-_MODES = (("off", GREY, "s"), ("on", ORANGE, "^"), ("auto", BLUE, "o"))
+_STYLES = ((GREY, "s"), (ORANGE, "^"), (BLUE, "o"))
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Run:
         return json.loads((self.path / "run.json").read_text())
 
     @cached_property
-    def sound(self) -> list[table.Row]:
-        return table.read(self.path / SOUND)
+    def sound(self) -> list[listening.Row]:
+        return listening.read(self.path / SOUND)
 
     @cached_property
     def recognition(self) -> dict[str, Any]:
@@ -57,15 +58,16 @@ def is_one(run: Path) -> bool:
     return (run / SOUND).is_file()
 
 
-def tables(run: Run) -> list[Table]:
+def tables_of(run: Run) -> list[Table]:
     """Sound by measure, and recognition."""
-    found = [_of_sound(run.sound, name, title) for name, title in _MEASURES.items()]
-    return [*found, _of_recognition(run.recognition)] if run.recognition else found
+    means = {measure: listening.means(run.sound, measure) for measure in MEASURES}
+    found = tables.of_sound(means)
+    return [*found, tables.of_recognition(run.recognition["folds"])] if run.recognition else found
 
 
 def section(run: Run, anchor: str, output: Path) -> Html:
     """Tables and pictures."""
-    parts = [terms(_LEGEND), *map(html_table, tables(run))]
+    parts = [terms(_LEGEND), *map(html_table, tables_of(run))]
     name = f"{anchor}-sound"
     caption = "What is heard, before and after, by the signal-to-noise ratio before."
     parts.append(picture(render(output, name, _draw_sound, run.sound), caption, name))
@@ -79,40 +81,14 @@ def section(run: Run, anchor: str, output: Path) -> Html:
     return element("section", element("h2", str(run.facts["title"])), *parts, examples, id=anchor)
 
 
-def _of_sound(rows: Sequence[table.Row], measure: str, title: str) -> Table:
-    means = table.means(rows, measure)
-    digits = 1 if measure == "si_sdr" else 2
-    cells = [
-        (method, *(f"{own[snr_db]:.{digits}f}" for snr_db in table.SNRS_DB))
-        for method, own in means.items()
-    ]
-    count = sum(row.method == rows[0].method for row in rows) // len(table.SNRS_DB)
-    head = ("method", *(f"{snr_db} dB" for snr_db in table.SNRS_DB))
-    return Table(f"{title}, mean of {count} utterances", head, cells)
-
-
-def _of_recognition(said: Mapping[str, Any]) -> Table:
-    rows = []
-    for mode, *_ in _MODES:
-        each = [[fold[mode][str(snr_db)] for fold in said["folds"]] for snr_db in grid.SNRS_DB]
-        rows.append((mode, *map(mean_sd, each)))
-    head = ("noise is taken out", *map(_snr, grid.SNRS_DB))
-    return Table("UAR, in percent: mean ± sd over folds", head, rows)
-
-
-def _snr(snr_db: int) -> str:
-    return "clean" if snr_db == grid.CLEAN else f"{snr_db} dB"
-
-
-def _draw_sound(rows: Sequence[table.Row]) -> Figure:
+def _draw_sound(rows: Sequence[listening.Row]) -> Figure:
     figure = blank(7.5)
-    panels = figure.subplots(len(_MEASURES), 1, sharex=True)
-    for axes, (measure, title) in zip(panels, _MEASURES.items(), strict=True):
-        for marker, (method, own) in zip(
-            "sdv^oPX*", table.means(rows, measure).items(), strict=False
-        ):
+    panels = figure.subplots(len(MEASURES), 1, sharex=True)
+    for axes, measure in zip(panels, MEASURES, strict=True):
+        means = listening.means(rows, measure)
+        for marker, (method, own) in zip(itertools.cycle("sdv^oPX*"), means.items(), strict=False):
             axes.plot(list(own), list(own.values()), marker=marker, markersize=4, label=method)
-        axes.set(ylabel=title)
+        axes.set(ylabel=tables.TITLES[measure][0])
     panels[-1].set_xlabel("SNR before (dB)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -122,7 +98,7 @@ def _draw_recognition(said: Mapping[str, Any]) -> Figure:
     figure = blank(3.4)
     axes = figure.subplots()
     places = np.arange(len(grid.SNRS_DB))
-    for offset, (mode, color, marker) in zip((-0.06, 0, 0.06), _MODES, strict=True):
+    for offset, mode, (color, marker) in zip((-0.06, 0, 0.06), tables.MODES, _STYLES, strict=True):
         each = 100 * np.array(
             [[fold[mode][str(snr_db)] for snr_db in grid.SNRS_DB] for fold in said["folds"]]
         )
@@ -135,7 +111,12 @@ def _draw_recognition(said: Mapping[str, Any]) -> Figure:
             capsize=2,
             label=mode,
         )
-    axes.set(xticks=places, xticklabels=map(_snr, grid.SNRS_DB), ylabel="UAR (%)", xlabel="SNR")
+    axes.set(
+        xticks=places,
+        xticklabels=map(tables.snr_name, grid.SNRS_DB),
+        ylabel="UAR (%)",
+        xlabel="SNR",
+    )
     axes.legend()
     return figure
 
