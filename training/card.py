@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from serd.bundle import Card
-from training import evaluate
+from training.tables import mean_sd
 
 _LIMITS = """\
 ## What it is for, and what not
@@ -54,7 +54,7 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
     lines += ["| network | accuracy | UAR | calibration error | UAR of each seed |"]
     lines += ["|---|---|---|---|---|"]
     for kind, figures in kinds.items():
-        cells = [evaluate.mean_sd(figures[name]) for name in ("accuracy", "uar", "ece")]
+        cells = [mean_sd(figures[name]["folds"]) for name in ("accuracy", "uar", "ece")]
         seeds = ", ".join(f"{100 * uar:.1f}" for uar in figures["uar"]["seeds"].values())
         lines += [f"| {kind} | {' | '.join(cells)} | {seeds} |"]
     counts = list(kinds.values())[-1]["confusion"]

@@ -96,13 +96,13 @@ def evaluate(
     weights: WeightsOption = None,
 ) -> None:
     """Measure the trained splits by the daemon's own code, as trained and as published."""
-    from training.evaluate import mean_sd
+    from training.tables import mean_sd
 
     results = _experiment(config, data, run, weights).evaluate()
     for protocol, kinds in results.items():
         for kind, figures in kinds.items():
             said = ", ".join(
-                f"{name} {mean_sd(figures[name])}" for name in ("accuracy", "uar", "ece")
+                f"{name} {mean_sd(figures[name]['folds'])}" for name in ("accuracy", "uar", "ece")
             )
             print(f"{protocol}, {kind}: {said}")
 

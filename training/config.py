@@ -60,26 +60,31 @@ class Window(Table):
         return (size,) if self.frames is None else (self.frames, size)
 
 
-class Training(Table):
-    """`[training]`."""
+class Schedule(Table):
+    """How any network is fitted."""
 
     epochs: int = Field(60, gt=0)
     batch_size: int = Field(32, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     """The highest; rises for a tenth of the steps, then falls as a cosine."""
+    weight_decay: float = Field(1e-2, ge=0)
+    average: float = Field(0.998, ge=0, lt=1)
+    """Exponential moving average of the weights, a step."""
+    validators: int = Field(4, gt=0)
+    """Speakers kept out of training, for whatever is chosen and the learning curve."""
+
+
+class Training(Schedule):
+    """`[training]` of a classifier."""
+
     frozen_epochs: int = Field(0, ge=0)
     """Before the others, with all pretrained layers frozen."""
     frozen_learning_rate: float = Field(1e-3, gt=0)
     unfreeze_from: str = ""
     """Afterwards pretrained layers are trained from the one of this name on."""
-    weight_decay: float = Field(1e-2, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    average: float = Field(0.998, ge=0, lt=1)
-    """Exponential moving average of the weights, a step."""
-    validators: int = Field(4, gt=0)
-    """Speakers kept out of training, for temperature, threshold and the learning curve."""
     uncertain_share: float = Field(0.1, ge=0, lt=1)
-    """How much of what those speakers say may be called uncertain."""
+    """How much of what the validators say may be called uncertain."""
 
 
 class Conversion(Table):

@@ -131,9 +131,3 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
     counts = [confusion(*scores.known) for _, scores in measured]
     said["confusion"] = np.sum(counts, axis=0).tolist()
     return said
-
-
-def mean_sd(figure: dict[str, Any]) -> str:
-    """A figure of `summary` in percent; without a deviation where there is a single one."""
-    mean = f"{100 * figure['mean']:.1f}"
-    return mean if figure["sd"] is None else f"{mean} ± {100 * figure['sd']:.1f}"

@@ -1,10 +1,8 @@
 """Fit one network on one split."""
 
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,13 +11,11 @@ from numpy.typing import NDArray
 from serd.audio import pcm_to_float
 from serd.classifier import fill, mask
 from serd.features import extract
-from training import networks, spec_augment
+from training import fitting, networks, spec_augment
 from training.augment import Augmenter
 from training.backup import Backup
 from training.config import Config, Window
 from training.dataset import Examples, Utterance
-from training.progress import Progress
-from training.runs import HISTORY_FILE, MODEL_FILE
 
 Floats = NDArray[np.float32]
 
@@ -155,8 +151,7 @@ def fit(
         raise TrainError("nothing is heard of the speakers who validate")
     folder.mkdir(parents=True, exist_ok=True)
     options = config.training
-    keras.utils.clear_session()  # or every fit adds to the memory of the process
-    keras.utils.set_random_seed(seed)
+    fitting.begin(seed)
     network = build(config.with_weights_below(data))
     _scale(network, own.utterances)
     batches = Batches(own, config, data, seed)
@@ -172,28 +167,22 @@ def fit(
         if epochs == 0:
             continue
         _freeze(network, None if name == "frozen" else options.unfreeze_from)
-        _compile(network, config, rate, epochs * len(batches))
-        backup = Backup(folder / f"backup-{name}")
-        network.fit(
+        backups.append(Backup(folder / f"backup-{name}"))
+        fitting.stage(
+            network,
             batches,
+            validation,
+            options,
+            keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=options.label_smoothing
+            ),
+            backups[-1],
             epochs=epochs,
-            initial_epoch=backup.restore(network),
-            validation_data=validation,
-            verbose=0,
-            callbacks=[_Resume(batches), backup, Progress(epochs)],
+            learning_rate=rate,
+            before=options.frozen_epochs if name == "all" else 0,
+            metrics=["accuracy"],
         )
-        network.optimizer.finalize_variable_values(network.trainable_variables)
-        backups.append(backup)
-    history = {
-        figure: [value for backup in backups for value in backup.history[figure]]
-        for figure in backups[0].history
-    }
-    (folder / HISTORY_FILE).write_text(json.dumps(history))
-    part = folder / f"part.{MODEL_FILE}"
-    network.save(part)
-    part.replace(folder / MODEL_FILE)
-    for backup in backups:
-        backup.remove()
+    fitting.keep(network, backups, folder)
     return network
 
 
@@ -214,42 +203,6 @@ def build(config: Config) -> keras.Model:
 def predict(network: keras.Model, utterances: Sequence[Utterance], config: Config) -> Floats:
     """Logits `[utterances, labels]` of at most one window of each."""
     return network.predict(stacked(utterances, config.inputs), verbose=0)["scores"]
-
-
-class _Resume(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets the batches go on with the epoch that a restored fit goes on with."""
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self._batches = batches
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._batches.go_on_with(epoch)
-
-
-def _compile(network: keras.Model, config: Config, rate: float, steps: int) -> None:
-    options = config.training
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=rate / 20,
-        decay_steps=max(1, steps - steps // 10),
-        warmup_target=rate,
-        warmup_steps=steps // 10,
-    )
-    network.compile(
-        keras.optimizers.AdamW(
-            schedule,
-            weight_decay=options.weight_decay,
-            clipnorm=1.0,
-            use_ema=options.average > 0,
-            ema_momentum=options.average or 0.99,
-        ),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=options.label_smoothing
-        ),
-        metrics=["accuracy"],
-        # TensorFlow is twice as fast without, for these sizes on a CPU; JAX needs it.
-        jit_compile=keras.backend.backend() == "jax",
-    )
 
 
 def _scale(network: keras.Model, utterances: Sequence[Utterance]) -> None:

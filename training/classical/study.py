@@ -12,9 +12,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training import evaluate, recordings
+from training import recordings
 from training.classical.cell import KIND, Cell, Material
 from training.classical.config import Study
+from training.tables import mean_sd
 
 
 def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -> list[Path]:
@@ -75,5 +76,5 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
 
 def _line(cell: Cell, protocol: str) -> str:
     said = cell.figures(protocol)
-    accuracy, uar = (evaluate.mean_sd(said[key]) for key in ("accuracy", "uar"))
+    accuracy, uar = (mean_sd(said[key]["folds"]) for key in ("accuracy", "uar"))
     return f"{cell.name} {protocol}: accuracy {accuracy}, UAR {uar}"

@@ -11,6 +11,7 @@ from training.report import learning, measures, outcomes, tables
 from training.report.figures import Figure, render
 from training.report.markup import Html, element, picture, slug, table, terms
 from training.report.systems import STRICT, Pool, System
+from training.tables import percent
 
 
 class _Album:
@@ -108,7 +109,7 @@ def _certainty(pool: Pool, protocol: str, album: _Album) -> Iterator[Html]:
     curve = measures.risk_coverage(confidences[0], right)
     caption = (
         f"Risk and coverage: errors when the least certain clips are refused; the area under "
-        f"the line is {tables.percent(curve.area)} %, and 0 would be perfect."
+        f"the line is {percent(curve.area)} %, and 0 would be perfect."
     )
     yield album.picture(f"{protocol}-risk-coverage", caption, outcomes.risk_coverage, curve)
 

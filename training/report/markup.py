@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from re import sub
 
-from training.report.tables import Table
+from training.tables import Table
 
 
 class Html(str):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.report import tables
 from training.report.systems import RANDOM, STRICT, System
-from training.report.tables import NONE, Table
+from training.tables import NONE, Table, cell, markdown
 
 HOW_TO_READ = (
     (STRICT, "nobody who is tested was heard in training, calibration or any choice."),
@@ -28,21 +28,21 @@ def results_markdown(runs: Sequence[Path]) -> str:
     others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
     parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
     table = tables.comparison(systems)
-    parts += [f"{table.caption}.", _markdown(table)]
+    parts += [f"{table.caption}.", markdown(table)]
     parts += ["\n".join(f"- **{name}**: {text}" for name, text in HOW_TO_READ)]
     for protocol in sorted(others):
         table = tables.of_protocol(systems, protocol)
-        parts += [f"## {protocol.capitalize()}", f"{table.caption}:", _markdown(table)]
+        parts += [f"## {protocol.capitalize()}", f"{table.caption}:", markdown(table)]
     notes: dict[str, list[str]] = {}
     for system in systems:
         for note in [*(system.facts.get("notes") or []), *system.problems]:
             notes.setdefault(str(note), []).append(system.title)
     lines = [
-        f"- **{'All' if len(who) == len(systems) else _cell('; '.join(who))}**: {_cell(note)}"
+        f"- **{'All' if len(who) == len(systems) else cell('; '.join(who))}**: {cell(note)}"
         for note, who in notes.items()
     ]
     parts += ["## Notes", "\n".join(lines)] if lines else []
-    parts += ["## How each row was made", _markdown(made(systems), code=True)]
+    parts += ["## How each row was made", markdown(made(systems), code=True)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -61,27 +61,3 @@ def made(systems: Sequence[System]) -> Table:
     rows = [("; ".join(who), *row) for row, who in titles.items()]
     head = ("system", "command", "commit", "machine", "clips", "data, SHA-256", "libraries")
     return Table("How each row was made", head, rows)
-
-
-def _markdown(table: Table, code: bool = False) -> str:
-    """A table; with `code`, the second column as what is typed."""
-    lines = [_row(table.head), "|---" + "|---:" * (len(table.head) - 1) + "|"]
-    if code:
-        lines[1] = "|---" * len(table.head) + "|"
-    for row in table.rows:
-        cells = [_cell(cell) for cell in row]
-        if code and row[1] != NONE:
-            cells[1] = f"`{row[1]}`".replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(text: str) -> str:
-    """Text that is only text in Markdown."""
-    for sign in "\\|<*`[":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())

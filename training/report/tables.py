@@ -1,7 +1,6 @@
 """The report's tables as plain text cells, for HTML and Markdown alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,27 +8,9 @@ import numpy as np
 from training.evaluate import figures
 from training.report.measures import per_class
 from training.report.systems import RANDOM, STRICT, Measured, Pool, System
+from training.tables import NONE, Table, mean_sd, percent
 
-NONE = "–"
 _CANDIDATES = 12
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text; the first cell of each says what the row is about."""
-
-    caption: str
-    head: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share in percent, without the sign.
-
-    >>> percent(0.5912), percent(None), percent(float("nan"))
-    ('59.1', '–', '–')
-    """
-    return NONE if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
 
 
 def values(measured: Sequence[Measured], figure: str) -> list[float]:
@@ -42,18 +23,6 @@ def seed_means(measured: Sequence[Measured], figure: str) -> list[float]:
     seeds = sorted({m.fold.seed for m in measured})
     each = ([m for m in measured if m.fold.seed == seed] for seed in seeds)
     return [float(np.mean(values(own, figure))) for own in each]
-
-
-def mean_sd(numbers: Sequence[float]) -> str:
-    """Mean ± standard deviation, in percent.
-
-    >>> mean_sd([0.5, 0.6]), mean_sd([0.5]), mean_sd([])
-    ('55.0 ± 7.1', '50.0', '–')
-    """
-    if not numbers:
-        return NONE
-    mean = percent(float(np.mean(numbers)))
-    return f"{mean} ± {percent(float(np.std(numbers, ddof=1)))}" if len(numbers) > 1 else mean
 
 
 def count(measured: Sequence[Measured]) -> str:
