@@ -1,12 +1,12 @@
 """What every fit has in common: schedule, optimizer, going on after a cut, what is left."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
+from training import whole
 from training.backup import Backup
 from training.config import Schedule
 from training.progress import Progress
@@ -91,7 +91,7 @@ def keep(network: keras.Model, stages: Sequence[Backup], folder: Path) -> None:
         figure: [value for backup in stages for value in backup.history[figure]]
         for figure in stages[0].history
     }
-    (folder / HISTORY_FILE).write_text(json.dumps(history))
+    whole.write_json(folder / HISTORY_FILE, history)
     part = folder / f"part.{MODEL_FILE}"
     network.save(part)
     part.replace(folder / MODEL_FILE)
