@@ -1,6 +1,7 @@
 """The model card for people, written from the card for programs."""
 
 import json
+import textwrap
 from typing import Any
 
 from serd.bundle import Card
@@ -19,7 +20,8 @@ _PROTOCOLS = {
     "random": "on clips drawn at random, **of people whom they were trained on**: this says how the"
     " figures of others come about, not what to expect",
     "cross-corpus": "on corpora that they were not trained on",
-    "statement-held-out": "on sentences that they were never trained on, by people they were",
+    "statement-held-out": "on sentences that they were never trained on, by people that they were"
+    " trained on",
 }
 
 
@@ -48,12 +50,9 @@ def readme(card: Card) -> str:
 
 
 def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> list[str]:
-    lines = [f"## How well: {protocol}", ""]
-    lines += [
-        "Per clip, by the daemon's own code, of networks trained likewise without some of the"
-    ]
-    lines += [f"data, {_PROTOCOLS[protocol]}; mean ± standard deviation over"]
-    lines += ["folds and seeds, in percent.", ""]
+    how = f"""Per clip, by the daemon's own code, of networks trained likewise without some of the
+    data, {_PROTOCOLS[protocol]}; mean ± standard deviation over folds and seeds, in percent."""
+    lines = [f"## How well: {protocol}", "", textwrap.fill(" ".join(how.split()), 100), ""]
     lines += ["| network | accuracy | UAR | calibration error | UAR of each seed |"]
     lines += ["|---|---|---|---|---|"]
     for kind, figures in kinds.items():
