@@ -81,22 +81,51 @@ def test_an_unreadable_clip_is_named(clips: list[Clip], tmp_path: Path) -> None:
         load(clips, SPECS, SegmentSettings(), tmp_path / "cache")
 
 
+@pytest.mark.parametrize("room", [0, 1, 2])
 def test_a_full_disk_is_said_and_what_was_done_is_kept(
-    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
+    """Whichever file it is that the disk has no room for: the utterances, or some features."""
     cache = tmp_path / "cache"
     dataset._of_file(clips[0].path, SPECS, SegmentSettings(), cache)
-    kept = sorted(cache.rglob("*"))
+    kept = {path for path in cache.rglob("*") if path.is_file()}
+    write_bytes, written = Path.write_bytes, []
 
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def until_full(path: Path, content: bytes) -> int:
+        write_bytes(path, content[:10])
+        if len(written) == room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return write_bytes(path, content)
 
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(CacheError, match="No space left on device; what was done is kept"):
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    with pytest.raises(CacheError, match="cache: no space left on device; what was done is kept"):
         dataset._of_file(clips[1].path, SPECS, SegmentSettings(), cache)
-    assert [path for path in sorted(cache.rglob("*")) if path.is_file()] == [
-        path for path in kept if path.is_file()
-    ]
+    left = {path for path in cache.rglob("*") if path.is_file()}
+    assert kept <= left
+    assert len(left - kept) == room
+    monkeypatch.undo()
+    assert dataset._of_file(clips[1].path, SPECS, SegmentSettings(), cache)[1]
+
+
+def test_a_cache_that_cannot_be_is_not_the_fault_of_a_clip(
+    clips: list[Clip], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.raises(CacheError, match=r"cache: .*; what was done is kept"):
+        dataset._of_file(clips[0].path, SPECS, SegmentSettings(), tmp_path / "cache")
+
+
+def test_another_program_is_another_cache(
+    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset._of_file(clips[0].path, SPECS, SegmentSettings(), tmp_path)
+    before = set(tmp_path.rglob("*.npz"))
+    monkeypatch.setattr(dataset, "_program", lambda: b"another")
+    dataset._of_file(clips[0].path, SPECS, SegmentSettings(), tmp_path)
+    after = set(tmp_path.rglob("*.npz"))
+    assert before < after
+    assert len(after) == 2 * len(before)
 
 
 @pytest.mark.parametrize("left", [0, 200])

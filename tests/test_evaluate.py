@@ -25,13 +25,6 @@ def test_temperature_undoes_overconfidence() -> None:
     )
 
 
-def test_threshold_leaves_the_share_uncertain() -> None:
-    confident = np.linspace(0.25, 1, 101)
-    probabilities = np.stack([confident, 1 - confident, np.zeros(101)], axis=1)
-    threshold = evaluate.choose_threshold(probabilities, 0.1)
-    assert np.mean(probabilities.max(axis=1) < threshold) == pytest.approx(0.1, abs=0.02)
-
-
 def test_a_clip_is_the_mean_of_its_utterances_by_length() -> None:
     utterances = [
         Utterance(clip, np.zeros(length, np.int16), {})

@@ -89,3 +89,31 @@ def test_what_cannot_be_built_is_one_line(
     with pytest.raises(NetworkError, match=reason) as caught:
         networks.build(shapes, 8, kind, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_pretrained_layers_are_tuned_from_the_named_one_on_but_no_statistics() -> None:
+    from training.train import _freeze
+
+    network = build("mobilenetv2")
+    (base,) = (layer for layer in network.layers if isinstance(layer, keras.Model))
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, 160, 160)).astype(np.float32)
+    inputs = {"x": features, "x_mask": np.ones((2, 160), np.float32)}
+
+    def changed(first: str | None) -> set[str]:
+        """Weights of the base that a step changes."""
+        before = {w.path: keras.ops.convert_to_numpy(w) for w in base.weights}
+        _freeze(network, first)
+        network.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        network.train_on_batch(inputs, np.eye(8, dtype=np.float32)[:2])
+        return {
+            w.path
+            for w in base.weights
+            if not np.array_equal(before[w.path], keras.ops.convert_to_numpy(w))
+        }
+
+    assert changed(None) == set()
+    tuned = changed("block_16_expand")
+    assert "block_16_project/kernel" in tuned
+    assert not any("block_15" in path or "BN" in path or "bn" in path for path in tuned)
+    assert any("BN/moving_mean" in path for path in changed(""))

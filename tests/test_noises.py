@@ -12,11 +12,12 @@ TONE = (0.5 * np.cos(np.arange(16_000) / 6)).astype(np.float32)
 
 
 def test_kinds_are_folders_or_file_names(tmp_path: Path) -> None:
-    for name in ("rain/b.wav", "rain/a.wav", "person_sneeze/a.wav", "tap.wav", "README.md"):
+    names = ("rain/b.wav", "rain/a.wav", "rain/._a.wav", "person_sneeze/a.wav", "tap.wav", "README")
+    for name in names:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    found = noises.files(tmp_path)
+    found = noises.files(tmp_path, noises.VOICES)
     assert {kind: [path.name for path in paths] for kind, paths in found.items()} == {
         "rain": ["a.wav", "b.wav"],
         "tap": ["tap.wav"],

@@ -40,7 +40,7 @@ def test_a_copy_is_on_no_side_and_is_named() -> None:
 def test_no_variation_of_a_clip_is_on_another_side() -> None:
     """Training draws from its own side only, however often and however varied."""
     pytest.importorskip("keras", reason="needs the extra training")
-    from training.train import Batches
+    from training.batches import Batches
 
     config = Config.model_validate(
         {

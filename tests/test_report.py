@@ -16,8 +16,8 @@ pytest.importorskip("sklearn", reason="needs the extra training")
 from matplotlib.image import imread
 
 from serd.classifier import softmax
+from training import evaluate
 from training.corpora.clip import Clip
-from training.evaluate import calibration_error
 from training.report import ReportError, measures, results_markdown, write
 from training.report.systems import System
 from training.report.tables import searches
@@ -299,14 +299,12 @@ def test_calibration_is_shown_before_and_after_the_temperature(run: Path, tmp_pa
     assert "2.00…2.00" in text
 
 
-def test_reliability_bins_make_up_the_calibration_error() -> None:
-    rng = np.random.default_rng(2)
-    confidence = rng.uniform(0, 1, 500).astype(np.float32)
-    correct = rng.uniform(0, 1, 500) < confidence**2
-    found = measures.reliability(confidence, correct)
-    assert found.share.sum() == pytest.approx(1)
-    gaps = np.abs(found.accuracy - found.confidence)
-    assert (gaps * found.share).sum() == pytest.approx(calibration_error(confidence, correct))
+def test_calibration_error_of_bins_that_are_known() -> None:
+    confidence = np.array([0.95, 0.95, 0.65, 0.65, 0.65, 0.65])
+    correct = np.array([True, False, True, True, True, False])
+    # Two bins: |0.5 - 0.95| of a third, |0.75 - 0.65| of the rest.
+    expected = 0.45 / 3 + 0.1 * 2 / 3
+    assert evaluate.calibration_error(confidence, correct) == pytest.approx(expected)
 
 
 def test_risk_and_coverage_of_four_clips() -> None:

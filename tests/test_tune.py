@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("optuna", reason="needs the extra training")
 
 from training import tune
 from training.config import Config, ConfigError
+from training.corpora import ravdess
+from training.corpora.clip import Clip
+from training.dataset import Examples, Utterance
 from training.recordings import Recordings
 from training.tune import TuneError, changed, search
 
@@ -57,6 +61,20 @@ def test_a_search_goes_on_where_it_was(folder: Path) -> None:
     assert len(run(folder, 3).trials) == 5
 
 
+def test_what_cannot_be_compared_is_another_search(folder: Path) -> None:
+    assert len(run(folder, 2).trials) == 2
+    storage = f"sqlite:///{folder / 't.db'}"
+    assert len(search(CONFIG, NOTHING, folder, folder, storage, 2, 3).trials) == 2
+    others = {**CONFIG.tune, "network.channels": tune.Range(choices=([8, 16], [4]))}
+    assert len(run(folder, 2, CONFIG.model_copy(update={"tune": others})).trials) == 2
+
+
+def test_no_password_is_told(folder: Path) -> None:
+    with pytest.raises(TuneError) as caught:
+        search(CONFIG, NOTHING, folder, folder, "nosuch://me:secret@host/db", 1, 1)
+    assert "secret" not in str(caught.value)
+
+
 def test_the_trial_is_judged_by_what_it_drew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
@@ -89,8 +107,53 @@ def test_nothing_to_tune_and_no_storage_are_one_line(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "range_", [{}, {"bounds": [2, 1]}, {"choices": [1], "bounds": [1, 2]}, {"low": 1}]
+    "range_",
+    [
+        {},
+        {"bounds": [2, 1]},
+        {"choices": [1], "bounds": [1, 2]},
+        {"low": 1},
+        {"bounds": [0, 1], "log": True},
+    ],
 )
 def test_a_range_that_is_none_is_refused(range_: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"choices|forbidden|Extra"):
+    with pytest.raises(ValueError, match=r"choices|forbidden|Extra|above 0"):
         tune.Range.model_validate(range_)
+
+
+def test_a_trial_learns_and_is_judged_within_the_training_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each fold: trained on its training speakers, judged by its validators, never its test."""
+    pytest.importorskip("keras")
+    clips = [
+        Clip(tmp_path / f"{actor}-{emotion}", "ravdess", emotion, ravdess.speaker(actor), sex)
+        for actor in range(1, 25)
+        for emotion in ("happy", "sad")
+        for sex in [("female", "male")[actor % 2]]
+    ]
+    utterances = [Utterance(i, np.zeros(9, np.int16), {}) for i in range(len(clips))]
+    digests = [str(clip.path) for clip in clips]
+    heard = Recordings(clips, ("happy", "sad"), utterances, digests)
+    config = CONFIG.model_copy(update={"labels": ("happy", "sad"), "tune": {}})
+    trained, judged, folders = [], [], []
+
+    def fit(_config: Config, own: Examples, held_out: Examples, *rest: object) -> str:
+        trained.append({u.clip for u in own.utterances})
+        assert held_out.utterances
+        folders.append(rest[-1])
+        assert rest[-1].is_dir()
+        return "network"
+
+    def predict(network: str, some: list[Utterance], _config: Config) -> np.ndarray:
+        assert network == "network"
+        judged.append({u.clip for u in some})
+        return np.eye(2, dtype=np.float32)[heard.truth([u.clip for u in some])]
+
+    monkeypatch.setattr("training.train.fit", fit)
+    monkeypatch.setattr("training.train.predict", predict)
+    assert list(tune._uars(config, heard, tmp_path, tmp_path, 2)) == [1, 1]
+    splits = heard.splits({"subject-independent": (1,)}, config.training.validators)[:2]
+    assert trained == [set(split.train) for split in splits]
+    assert judged == [set(split.validation) for split in splits]
+    assert not any(folder.exists() for folder in folders)

@@ -73,25 +73,21 @@ class Augmenter:
     Args:
         options: what to vary.
         data: the folder that `options.noise` and `options.rooms` are below.
-        without: kinds of noise to leave out.
 
     Raises:
         NoiseError: a folder that is needed is missing or has no sound in it. Files are read at
             the first call, which raises it for one that is not sound.
     """
 
-    def __init__(
-        self, options: Augmentation, data: Path, without: frozenset[str] = noises.VOICES
-    ) -> None:
+    def __init__(self, options: Augmentation, data: Path) -> None:
         self._options = options
         self._rooms = data / options.rooms
         self._noise = [data / name for name in options.noise]
-        self._without = without
         if options.room_share:
-            noises.files(self._rooms, ())
+            noises.files(self._rooms)
         if options.noise_snr_db:
             for folder in self._noise:
-                noises.files(folder, without)
+                noises.files(folder, noises.VOICES)
 
     def __call__(self, samples: Floats, rng: Generator) -> Floats:
         """A variation of an utterance.
@@ -128,7 +124,7 @@ class Augmenter:
         kinds = [
             recordings
             for folder in self._noise
-            for recordings in noises.recordings(folder, self._without).values()
+            for recordings in noises.recordings(folder).values()
         ]
         kind = kinds[rng.integers(len(kinds))]
         return excerpt(kind[rng.integers(len(kind))], length, rng)

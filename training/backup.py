@@ -12,6 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from training import whole
+
 _BYTES_A_PARAMETER = 4 * 5
 """Weights, two moments, the average; and one more for what HDF5 adds."""
 
@@ -69,15 +71,12 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
                 f"{self._folder}: no space left: {needed >> 20} MB are needed;"
                 f" {epoch} epochs are kept"
             )
-        whole = self._weights(epoch + 1)
         part = self._folder / "part.weights.h5"
         self.model.save_weights(part, overwrite=True)
-        part.replace(whole)
-        text = self._kept.with_suffix(".part")
+        part.replace(self._weights(epoch + 1))
         draws = {v.path: keras.ops.convert_to_numpy(v).tolist() for v in _draws(self.model)}
         kept = {"history": self.history, "draws": draws, "random": random.getstate()}
-        text.write_text(json.dumps(kept))
-        text.replace(self._kept)
+        whole.write(self._kept, json.dumps(kept))
         self._weights(epoch).unlink(missing_ok=True)
 
     def remove(self) -> None:

@@ -12,10 +12,11 @@ from serd.audio import SAMPLE_RATE
 from serd.bundle import Bundle, Card, Facts, Input
 from serd.classifier import Classifier, Floats, softmax
 from serd.tflite import Network
-from training import corpora, evaluate
+from training import corpora, evaluate, whole
 from training.card import readme
 from training.config import Config
 from training.convert import Kind, to_tflite
+from training.corpora.clip import Clip
 from training.dataset import Examples
 from training.runs import Fold
 
@@ -28,12 +29,7 @@ class BundlingError(Exception):
 
 
 def convert(
-    config: Config,
-    fold: Fold,
-    kinds: Iterable[Kind],
-    own: Examples,
-    held_out: Examples,
-    facts: dict[str, Any],
+    config: Config, fold: Fold, kinds: Iterable[Kind], own: Examples, held_out: Examples
 ) -> dict[Kind, Path]:
     """A fold's network as bundles, those that it is not already.
 
@@ -43,10 +39,10 @@ def convert(
         kinds: what weights and activations become.
         own: what it was trained on, for the ranges of activations.
         held_out: of speakers it was not trained on, for temperature and threshold.
-        facts: for the card: `data`, `trained_by`.
 
     Returns:
-        Kind → the bundle's folder, `KIND` in the fold's.
+        Kind → the bundle's folder, `KIND` in the fold's; where the data come from is not in
+        these cards.
 
     Raises:
         RunError: the fold has no network yet.
@@ -71,47 +67,61 @@ def convert(
             inputs=_inputs(config),
             quantization=kind,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            licence=licence(config.data.corpora),
-            **facts,
         )
-        unfinished = Classifier(Bundle(card, Network(file), file.parent))
-        temperature, threshold = _calibrate(unfinished, held_out, config.training.uncertain_share)
-        update = {"temperature": temperature, "uncertain_below": threshold}
-        write(card.model_copy(update=update), file.parent)
+        network = Network(file)
+        temperature = _temperature(Classifier(Bundle(card, network, file.parent)), held_out)
+        card = card.model_copy(update={"temperature": temperature})
+        classifier = Classifier(Bundle(card, network, file.parent))
+        threshold = _threshold(classifier, held_out, config.training.uncertain_share)
+        write(card.model_copy(update={"uncertain_below": threshold}), file.parent)
     return folders
 
 
-def publish(folder: Path, output: Path, metrics: dict[str, Any]) -> None:
-    """Copy a bundle to where people find it, with its figures and its card for people.
+def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -> None:
+    """Copy a bundle to where people find it, with its card for people.
+
+    Args:
+        config: as it is now: name, version and reasons may be newer than the training.
+        folder: of a bundle that `convert` made.
+        output: where to.
+        facts: for the card: `data`, `metrics`, `trained_by`.
 
     Raises:
         BundlingError: there is something else already.
     """
-    card = bundle.read_card(folder).model_copy(update={"metrics": metrics})
+    named = {
+        "name": config.name,
+        "version": config.version,
+        "licence": licence(config.data.corpora),
+        **facts,
+    }
+    card = bundle.read_card(folder).model_copy(update=named)
     copy(folder, output, card, readme(card))
 
 
 def copy(folder: Path, output: Path, card: Facts, about: str) -> None:
-    """A bundle's network with this card and this text for people; raises as `publish` does."""
+    """A bundle's network with this card and this text for people.
+
+    Raises:
+        BundlingError: there is something else already.
+    """
     if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
         raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
-    output.mkdir(parents=True, exist_ok=True)
-    (output / bundle.MODEL_FILE).write_bytes((folder / bundle.MODEL_FILE).read_bytes())
+    whole.write(output / bundle.MODEL_FILE, (folder / bundle.MODEL_FILE).read_bytes())
     write(card, output)
-    (output / "README.md").write_text(about)
+    whole.write(output / "README.md", about)
 
 
 def write(card: Facts, folder: Path) -> None:
     """A card, as `bundle.read_any_card` reads it."""
-    (folder / bundle.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    whole.write(folder / bundle.CARD_FILE, card.model_dump_json(indent=2) + "\n")
 
 
 def licence(names: Sequence[str]) -> str:
-    """Of a network that was trained on these corpora: the strictest of theirs."""
-    licences = [corpora.licence(name)["licence"] for name in names]
-    if any("NC" in own for own in licences):
-        return "CC BY-NC-SA 4.0, as its training data: not for commercial use"
-    return " and ".join(dict.fromkeys(licences)) + ", as its training data"
+    """Of a network that was trained on these corpora."""
+    licences = dict.fromkeys(corpora.licence(name)["licence"] for name in names)
+    use = ": not for commercial use" if any("NC" in own for own in licences) else ""
+    return f"{' and '.join(licences)}, as its training data{use}"
 
 
 def parity(
@@ -166,20 +176,26 @@ def cost(network: Any, folders: Mapping[Kind, Path]) -> dict[str, Any]:
     }
 
 
-def data_facts(config: Config, held_out: Sequence[str]) -> tuple[dict[str, str], ...]:
-    """What the card says of the data, and of pretrained weights."""
+def sources(config: Config, held_out: Iterable[Clip]) -> tuple[dict[str, str], ...]:
+    """What the card says of the data, of who was kept out of them, and of pretrained weights."""
+    kept_out: dict[str, set[str]] = {name: set() for name in config.data.corpora}
+    for clip in held_out:
+        kept_out[clip.corpus].add(clip.speaker)
     heard = [
-        {"name": name, **corpora.licence(name), "held_out": ", ".join(held_out)}
-        for name in config.data.corpora
+        {"name": name, **corpora.licence(name), "held_out": ", ".join(sorted(people))}
+        for name, people in kept_out.items()
     ]
     return (*heard, *(table.model_dump() for table in config.pretrained))
 
 
-def _calibrate(classifier: Classifier, held_out: Examples, share: float) -> tuple[float, float]:
-    """Temperature and threshold, from speakers that were not trained on."""
-    logits = _logits(classifier, held_out)
-    temperature = evaluate.fit_temperature(logits, held_out.labels)
-    return temperature, evaluate.choose_threshold(softmax(logits / temperature), share)
+def _temperature(classifier: Classifier, held_out: Examples) -> float:
+    return evaluate.fit_temperature(_logits(classifier, held_out), held_out.labels)
+
+
+def _threshold(classifier: Classifier, held_out: Examples, share: float) -> float:
+    """So that this share of what is said is called uncertain."""
+    said = [classifier.classify(u.samples).confidence for u in held_out.utterances]
+    return round(float(np.quantile(said, share)), 3)
 
 
 def _logits(classifier: Classifier, examples: Examples) -> Floats:
@@ -187,7 +203,7 @@ def _logits(classifier: Classifier, examples: Examples) -> Floats:
 
 
 def _calibration_inputs(config: Config, own: Examples, seed: int) -> dict[str, Floats]:
-    from training.train import stacked
+    from training.batches import stacked
 
     chosen = np.random.default_rng(seed).permutation(len(own.utterances))[:_CALIBRATION]
     return stacked([own.utterances[i] for i in chosen], config.inputs)

@@ -1,6 +1,7 @@
 """The model card for people, written from the card for programs."""
 
 import json
+import textwrap
 from typing import Any
 
 from serd.bundle import Card
@@ -15,11 +16,12 @@ insurance, education or at work. Acted speech is clearer than everyday speech; e
 figures below on spontaneous speech, other languages, children, far microphones and noise.
 """
 _PROTOCOLS = {
-    "subject-independent": "on people that were neither trained nor calibrated on",
-    "random": "on clips drawn at random, **of people whom it was trained on**: this says how the"
+    "subject-independent": "on people that they were neither trained nor calibrated on",
+    "random": "on clips drawn at random, **of people whom they were trained on**: this says how the"
     " figures of others come about, not what to expect",
-    "cross-corpus": "on corpora that it was not trained on",
-    "statement-held-out": "on sentences that were never trained on, by people who were",
+    "cross-corpus": "on corpora that they were not trained on",
+    "statement-held-out": "on sentences that they were never trained on, by people that they were"
+    " trained on",
 }
 
 
@@ -48,9 +50,9 @@ def readme(card: Card) -> str:
 
 
 def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> list[str]:
-    lines = [f"## How well: {protocol}", ""]
-    lines += [f"Per clip, by the daemon's own code, {_PROTOCOLS[protocol]};", ""]
-    lines += ["mean ± standard deviation over folds and seeds, in percent.", ""]
+    how = f"""Per clip, by the daemon's own code, of networks trained likewise without some of the
+    data, {_PROTOCOLS[protocol]}; mean ± standard deviation over folds and seeds, in percent."""
+    lines = [f"## How well: {protocol}", "", textwrap.fill(" ".join(how.split()), 100), ""]
     lines += ["| network | accuracy | UAR | calibration error | UAR of each seed |"]
     lines += ["|---|---|---|---|---|"]
     for kind, figures in kinds.items():
@@ -60,7 +62,7 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
     counts = list(kinds.values())[-1]["confusion"]
     lines += [
         "",
-        f"Heard as (columns), in percent of what was played (rows), {list(kinds)[-1]}:",
+        f"Heard as (columns), in percent of what was heard of each (rows), {list(kinds)[-1]}:",
         "",
     ]
     lines += [f"| | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]

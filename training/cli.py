@@ -32,7 +32,10 @@ ConfigArgument = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option(help="The folder of the corpora.", envvar="SERD_DATA")
 ]
-RunOption = Annotated[Path | None, typer.Option(help="The run folder; by default runs/NAME.")]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(help="The run folder, by default runs/NAME; classical systems make NAME in it."),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
@@ -48,6 +51,8 @@ def main() -> NoReturn:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is missing: pip install 'serd[training]'")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}")
@@ -129,12 +134,12 @@ def tune(
         loaded,
         _of(loaded, data, run).recordings,
         _data(data),
-        folder / f"tune-{os.getpid()}",
+        folder,
         storage or f"sqlite:///{folder / 'tune.db'}",
         trials,
         folds,
     )
-    print(f"best: UAR {100 * study.best_value:.1f} of validation speakers")
+    print(f"best: UAR {100 * study.best_value:.1f} of validation speakers, whom other folds test")
     for name, value in study.best_trial.user_attrs["drawn"].items():
         print(f"{name} = {value}")
 
@@ -259,9 +264,14 @@ def _folder(config: "Config", run: Path | None) -> Path:
 def _report(runs: Sequence[Path], output: Path, data: Path | None) -> None:
     """Write the page; with the data, it also shows the sound of the first run's corpora."""
     from training import corpora, report
+    from training.corpora.clip import CorpusError
 
-    names = report.corpora_of(runs[0]) if data else ()
-    clips = [clip for name in names for clip in corpora.load(name, data or Path())]
+    clips = []
+    try:
+        for name in report.corpora_of(runs[0]) if data else ():
+            clips += corpora.load(name, data or Path())
+    except CorpusError as error:
+        print(f"serd-train: no sounds are shown: {error}", file=sys.stderr)
     print(report.write(runs, output, clips))
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table, first_line, reason
 from training.augment import Augmentation
@@ -22,8 +23,8 @@ from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-"""Of a folder too."""
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""Of a folder, and of a bundle."""
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
 
@@ -51,6 +52,8 @@ class Window(Table):
     def _frames_or_statistics(self) -> "Window":
         if (self.frames is None) != bool(self.features.statistics):
             raise ValueError("an input has either frames or statistics")
+        if self.features.sample_rate != SAMPLE_RATE:
+            raise ValueError(f"serd's sound has {SAMPLE_RATE} samples a second")
         return self
 
     @property
@@ -117,22 +120,38 @@ class Range(Table):
     def _one(self) -> "Range":
         if bool(self.choices) == (self.bounds[0] < self.bounds[1]):
             raise ValueError("give either choices, or bounds of which the first is lower")
+        if self.log and self.bounds[0] <= 0:
+            raise ValueError("with log, the bounds must be above 0")
         return self
 
 
-class Config(Table):
-    """A whole configuration."""
+class Task(Table):
+    """What any study is about: clips, and how results are to be had of them."""
 
     name: Name
     version: str
-    title: str = ""
-    """For tables."""
     labels: tuple[str, ...] = Field(EMOTIONS, min_length=2)
     """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: Data = Data()
     protocols: dict[Protocol, Seeds] = Field({"subject-independent": (1,)}, min_length=1)
     """Which protocols are measured, with which seeds."""
+
+    @field_validator("labels")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(labels) - set(EMOTIONS):
+            raise ValueError(f"no such emotion: {', '.join(sorted(unknown))}")
+        if len(set(labels)) < len(labels):
+            raise ValueError("an emotion stands there twice")
+        return labels
+
+
+class Config(Task):
+    """A whole configuration."""
+
+    title: str = ""
+    """For tables."""
     inputs: dict[str, Window] = Field(min_length=1)
     network: dict[str, Any]
     """`kind`, a file in `networks/`, and the arguments of its `build`."""
@@ -145,19 +164,19 @@ class Config(Table):
     notes: tuple[str, ...] = ()
     """What a reader of the results has to know."""
 
-    @field_validator("labels")
+    @field_validator("network")
     @classmethod
-    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := set(labels) - set(EMOTIONS):
-            raise ValueError(f"no such emotion: {', '.join(sorted(unknown))}")
-        if len(set(labels)) < len(labels):
-            raise ValueError("an emotion stands there twice")
-        return labels
+    def _of_a_kind(cls, network: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(network.get("kind"), str):
+            raise ValueError("kind is missing")  # noqa: TRY004 - pydantic wants a ValueError
+        if own := sorted({"shapes", "n_labels"} & set(network)):
+            raise ValueError(f"{own[0]} follows from inputs and labels")
+        return network
 
     def with_weights(self, weights: str) -> "Config":
         """With other pretrained weights, in whichever network takes some.
 
-        With `none` nothing is frozen, for as many epochs altogether, and the title says so.
+        With `none` nothing is frozen, for as many epochs altogether, and name and title say so.
         """
         changed = self._with(lambda _: weights)
         if weights != "none" or changed == self:
@@ -166,6 +185,7 @@ class Config(Table):
         epochs = {"frozen_epochs": 0, "epochs": options.frozen_epochs + options.epochs}
         return changed.model_copy(
             update={
+                "name": f"{self.name}-scratch",
                 "title": f"{self.title or self.name}, from scratch",
                 "pretrained": (),
                 "training": options.model_copy(update={**epochs, "unfreeze_from": ""}),

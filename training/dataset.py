@@ -1,15 +1,18 @@
 """From clips to arrays: cut as the daemon cuts, computed once, kept on disk."""
 
-import errno
 import hashlib
+import importlib
+import inspect
+import io
 import multiprocessing
 import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +21,16 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from serd import audio
-from serd.audio import Pcm, pcm_to_float
+from serd.audio import Floats, Pcm, pcm_to_float
 from serd.features import FeatureSpec, extract
 from serd.segmentation import segments_of
-from serd.settings import SegmentSettings
+from serd.settings import SegmentSettings, reason
+from training import whole
 from training.corpora.clip import Clip, CorpusError
 from training.corpora.duplicates import digest
 
-Floats = NDArray[np.float32]
-
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_COMPUTED_BY = ("audio", "vad", "segments", "segmentation", "filterbanks", "features")
+"""Modules of serd: another version of one of them is another cache."""
 
 
 class CacheError(Exception):
@@ -68,22 +71,28 @@ class Dataset:
 def load(
     clips: Sequence[Clip],
     inputs: Mapping[str, FeatureSpec],
-    segments: SegmentSettings,
+    settings: SegmentSettings,
     cache: Path,
 ) -> Dataset:
     """Cut the clips into utterances and compute their features.
 
-    Results are kept below `cache` by what they depend on: content, segmentation, features.
+    Results are kept below `cache` by what they depend on: content, settings, and the program.
 
     Raises:
         CorpusError: a clip cannot be read.
-        CacheError: the disk is full or the like; what was done so far is kept.
+        CacheError: the disk is full or the like, or a process was killed; what was done so far
+            is kept.
     """
-    work = partial(_of_file, inputs=dict(inputs), segments=segments, cache=cache)
+    work = partial(_of_file, inputs=dict(inputs), settings=settings, cache=cache)
     paths = [clip.path for clip in clips]
     # Not forked: that is not safe beside the threads of a network that is loaded already.
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("forkserver")) as pool:
-        done = list(track(pool.map(work, paths, chunksize=16), "features", len(paths)))
+    try:
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("forkserver")) as pool:
+            done = list(track(pool.map(work, paths, chunksize=16), "features", len(paths)))
+    except BrokenProcessPool as error:
+        raise CacheError(
+            f"{cache}: a process was killed, perhaps for lack of memory; what was done is kept"
+        ) from error
     found = [
         Utterance(i, samples, features)
         for i, (_, pairs) in enumerate(done)
@@ -93,20 +102,18 @@ def load(
 
 
 def _of_file(
-    path: Path, inputs: dict[str, FeatureSpec], segments: SegmentSettings, cache: Path
+    path: Path, inputs: dict[str, FeatureSpec], settings: SegmentSettings, cache: Path
 ) -> tuple[str, list[tuple[Pcm, dict[str, Floats]]]]:
     try:
         content = hashlib.sha256(path.read_bytes())
-        content.update(segments.model_dump_json().encode())
+        content.update(_program() + settings.model_dump_json().encode())
         kept = _kept(cache, content)
         cut = _read(kept)
         if cut is None:
             samples = audio.read(path)
-            utterances = [s.samples for s in segments_of([samples], segments)]
+            utterances = [s.samples for s in segments_of([samples], settings)]
             cut = _write(kept, [np.array(digest(samples)), *utterances])
     except (OSError, audio.AudioError) as error:
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            raise CacheError(f"{cache}: {error.strerror}; what was done is kept") from error
         raise CorpusError(f"{path}: {error}") from error
     own, *utterances = cut
     features = {name: _features(utterances, spec, content, cache) for name, spec in inputs.items()}
@@ -128,6 +135,12 @@ def _features(
     return found
 
 
+@lru_cache
+def _program() -> bytes:
+    modules = (importlib.import_module(f"serd.{name}") for name in _COMPUTED_BY)
+    return "".join(map(inspect.getsource, modules)).encode()
+
+
 def _kept(cache: Path, key: "hashlib._Hash") -> Path:
     name = key.hexdigest()[:32]
     return cache / name[:2] / f"{name[2:]}.npz"
@@ -144,12 +157,10 @@ def _read(kept: Path) -> list[NDArray[Any]] | None:
 
 def _write(kept: Path, arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
     arrays = list(arrays)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = kept.with_suffix(f".{os.getpid()}.tmp")
+    packed = io.BytesIO()
+    np.savez(packed, *arrays)
     try:
-        with partial_file.open("wb") as file:
-            np.savez(file, *arrays)
-        partial_file.replace(kept)
-    finally:
-        partial_file.unlink(missing_ok=True)
+        whole.write(kept, packed.getvalue())
+    except OSError as error:
+        raise CacheError(f"{kept.parents[1]}: {reason(error)}; what was done is kept") from error
     return arrays

@@ -1,16 +1,19 @@
 """How good a network is: per clip, as `serd classify` would answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serd.audio import Floats
 from serd.classifier import Classifier, softmax
 from training.dataset import Utterance
 from training.runs import Scores
 
-Floats = NDArray[np.float32]
+_BINS = 10
+"""Of confidence."""
 
 
 def per_clip(
@@ -44,15 +47,19 @@ def by_clip(probabilities: Floats, utterances: Sequence[Utterance], clips: Seque
     return (total / np.maximum(lengths, 1)).astype(np.float32)
 
 
+def right(probabilities: Floats, truth: NDArray[np.int_]) -> NDArray[np.bool_]:
+    """Which clips were recognised; one in which no speech was found was not."""
+    return (probabilities.argmax(axis=1) == truth) & (probabilities.sum(axis=1) > 0)
+
+
 def figures(probabilities: Floats, labels: NDArray[np.int_]) -> dict[str, float]:
     """Accuracy, unweighted average recall and expected calibration error, 0…1."""
-    heard = probabilities.sum(axis=1) > 0
-    right = (probabilities.argmax(axis=1) == labels) & heard
-    recalls = [right[labels == label].mean() for label in np.unique(labels)]
+    correct = right(probabilities, labels)
+    recalls = [correct[labels == label].mean() for label in np.unique(labels)]
     return {
-        "accuracy": float(right.mean()),
+        "accuracy": float(correct.mean()),
         "uar": float(np.mean(recalls)),
-        "ece": calibration_error(probabilities.max(axis=1), right),
+        "ece": calibration_error(probabilities.max(axis=1), correct),
     }
 
 
@@ -65,20 +72,40 @@ def confusion(probabilities: Floats, labels: NDArray[np.int_]) -> NDArray[np.int
     return counts
 
 
-def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:
+@dataclass(frozen=True)
+class Reliability:
+    """Clips grouped by confidence in equally wide bins; empty bins are left out."""
+
+    confidence: NDArray[np.float64]
+    """Mean of each bin, 0…1."""
+    accuracy: NDArray[np.float64]
+    share: NDArray[np.float64]
+    """Of all clips."""
+
+
+def reliability(confidence: Any, correct: NDArray[np.bool_]) -> Reliability:
+    """How often what was said with some confidence was right.
+
+    Args:
+        confidence: `[clips]`, 0…1.
+        correct: `[clips]`.
+    """
+    places = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(places, minlength=_BINS)
+    filled = counts > 0
+    sums = (np.bincount(places, w, minlength=_BINS)[filled] for w in (confidence, correct))
+    means = [total / counts[filled] for total in sums]
+    return Reliability(means[0], means[1], counts[filled] / counts.sum())
+
+
+def calibration_error(confidence: Any, correct: NDArray[np.bool_]) -> float:
     """Mean distance of confidence and accuracy over equally wide bins.
 
     Reference:
         Guo et al., On calibration of modern neural networks, ICML 2017.
     """
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    total = 0.0
-    for b in range(bins):
-        inside = places == b
-        if inside.any():
-            gap = abs(float(confidence[inside].mean()) - float(right[inside].mean()))
-            total += gap * float(inside.mean())
-    return total
+    found = reliability(confidence, correct)
+    return float((found.share * np.abs(found.accuracy - found.confidence)).sum())
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int_]) -> float:
@@ -92,16 +119,6 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int_]) -> float:
     rows = np.arange(len(labels))
     losses = [-np.log(softmax(logits / t)[rows, labels] + 1e-9).mean() for t in candidates]
     return round(float(candidates[int(np.argmin(losses))]), 3)
-
-
-def choose_threshold(probabilities: Floats, uncertain_share: float) -> float:
-    """The confidence below which this share of held-out utterances falls.
-
-    Args:
-        probabilities: `[n, labels]` of speakers who were not trained on, calibrated.
-        uncertain_share: how much may be called uncertain, 0…1.
-    """
-    return round(float(np.quantile(probabilities.max(axis=1), uncertain_share)), 3)
 
 
 def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:

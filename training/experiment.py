@@ -3,7 +3,6 @@
 Its run folder (see `runs`) keeps what is done, so that a run that was cut off goes on.
 """
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from serd import bundle
 from serd.classifier import Classifier
-from training import bundling, evaluate, recordings
+from training import bundling, evaluate, provenance, recordings, whole
 from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
@@ -20,8 +19,6 @@ from training.splits import Split
 
 _CONFIG_FILE = "config.json"
 _TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
-_MADE_BY = ("command", "commit", "machine", "libraries")
-"""Facts of who trained, not of who measured later."""
 
 
 class Experiment:
@@ -76,15 +73,19 @@ class Experiment:
 
         with self._run.lock():
             self._check()
-            (self._run.path / _CONFIG_FILE).write_text(self._config.model_dump_json(indent=2))
-            before = self._run.facts
-            made = {} if todo else {key: before[key] for key in _MADE_BY if key in before}
-            self._run.write_facts({**before, **self._facts(), **made})
+            whole.write(self._run.path / _CONFIG_FILE, self._config.model_dump_json(indent=2))
+            command = self._command if todo else self._run.facts.get("command", self._command)
+            self._run.write_facts({**self._run.facts, **self._facts(), "command": command})
+            for note in self.recordings.notes if todo else ():
+                print(f"{self._config.name}: {note}", flush=True)
             for fold, split in todo:
                 where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
                 print(f"{self._config.name}: {where}", flush=True)
                 own, held_out = map(self.recordings.examples, (split.train, split.validation))
+                fold.begin(self.recordings.sides(split), provenance.made())
                 fit(self._config, own, held_out, fold.seed, self._data, fold.path)
+            made = provenance.joined([fold.made for fold, _ in splits])
+            self._run.write_facts({**self._run.facts, **made})
 
     def evaluate(self) -> dict[str, Any]:
         """Convert each network and measure it by the daemon's code on its test clips.
@@ -92,29 +93,47 @@ class Experiment:
         Returns:
             Protocol → kind → figures with mean, deviation and folds; also in `results.json`.
         """
-        self._check()
-        for fold, split in self.splits():
-            self._measure(fold, split)
-        said: dict[str, Any] = {}
-        for protocol in self._config.protocols:
-            for kind in self.kinds:
-                folds = [fold for fold in self._run.measured(kind) if fold.protocol == protocol]
-                scores = [(fold.seed, fold.scores(kind)) for fold in folds]
-                said.setdefault(protocol, {})[kind] = evaluate.summary(scores)
-        (self._run.path / "results.json").write_text(json.dumps(said, indent=2) + "\n")
+        splits = self.splits()
+        with self._run.lock():
+            self._check()
+            for fold, split in splits:
+                self._measure(fold, split)
+            said: dict[str, Any] = {}
+            for protocol in self._config.protocols:
+                folds = [fold for fold, _ in splits if fold.protocol == protocol]
+                for kind in self.kinds:
+                    scores = [(fold.seed, fold.scores(kind)) for fold in folds]
+                    said.setdefault(protocol, {})[kind] = evaluate.summary(scores)
+            whole.write_json(self._run.path / "results.json", said)
         return said
 
     def bundle(self, output: Path, kind: Kind, metrics: dict[str, Any]) -> None:
         """Write the final network's bundle, with its parity with Keras in the card."""
         from training.train import trained
 
-        self._check()
         fold, split = self.final()
-        network = trained(fold.model)
         held_out = self.recordings.examples(split.validation)
-        folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
-        parity = bundling.parity(self._config, network, folders, held_out)
-        bundling.publish(folders[kind], output, {**metrics, "parity": parity})
+        with self._run.lock():
+            self._check()
+            network = trained(fold.model)
+            folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
+            parity = bundling.parity(self._config, network, folders, held_out)
+        clips = (self.recordings.clips[i] for i in split.validation)
+        facts = self._run.facts
+        bundling.publish(
+            self._config,
+            folders[kind],
+            output,
+            {
+                "data": bundling.sources(self._config, clips),
+                "metrics": {**metrics, "parity": parity},
+                "trained_by": {
+                    "command": facts["command"],
+                    "config": self._config.model_dump_json(),
+                    "commit": facts["commit"],
+                },
+            },
+        )
 
     def published(self, fold: Fold, split: Split) -> Path:
         """The bundle, of the published kind, of a trained fold or of the final network."""
@@ -143,19 +162,8 @@ class Experiment:
             print(f"{fold.protocol}, seed {fold.seed}, {fold.name}, {kind}: {said}", flush=True)
 
     def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
-        made = {key: self._run.facts.get(key, "unknown") for key in ("command", "commit")}
-        held_out = sorted({self.recordings.clips[i].speaker for i in split.validation})
-        return bundling.convert(
-            self._config,
-            fold,
-            kinds,
-            self.recordings.examples(split.train),
-            self.recordings.examples(split.validation),
-            {
-                "data": bundling.data_facts(self._config, held_out),
-                "trained_by": {**made, "config": self._config.model_dump_json()},
-            },
-        )
+        own, held_out = map(self.recordings.examples, (split.train, split.validation))
+        return bundling.convert(self._config, fold, kinds, own, held_out)
 
     def _facts(self) -> dict[str, Any]:
         config = self._config
@@ -166,7 +174,6 @@ class Experiment:
             "labels": config.labels,
             "kind": config.conversion.kind,
             "kinds": self.kinds,
-            "command": self._command,
             **self.recordings.facts,
             "notes": [*config.notes, *self.recordings.notes],
         }
@@ -184,8 +191,12 @@ class Experiment:
         parts = [p for p in _TRAINED_BY if getattr(before, p) != getattr(self._config, p)]
         if not parts and data != self.recordings.facts["data"]:
             parts = ["clips"]
+        splits = [*self.splits(), self.final()]
+        if any(f.is_trained and f.sides != self.recordings.sides(split) for f, split in splits):
+            parts.append("people on its sides")
         if parts:
+            weights = ", or give the same --weights" if parts[0] == "network" else ""
             raise ConfigError(
                 f"{self._run.path}: its networks were trained with other {parts[0]};"
-                " name another folder with --run, or remove it"
+                f" name another folder with --run, or remove it{weights}"
             )

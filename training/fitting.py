@@ -1,12 +1,12 @@
 """What every fit has in common: schedule, optimizer, going on after a cut, what is left."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
+from training import whole
 from training.backup import Backup
 from training.config import Schedule
 from training.progress import Progress
@@ -38,6 +38,7 @@ def stage(
     *,
     epochs: int,
     learning_rate: float,
+    before: int = 0,
     metrics: Sequence[str] = (),
 ) -> None:
     """Train for some epochs, or what is left of them; the weights are averaged at the end.
@@ -51,6 +52,7 @@ def stage(
         backup: where a cut leaves what is done.
         epochs: of the whole stage.
         learning_rate: the highest.
+        before: epochs of other stages, whose batches are not made again.
         metrics: to note beside the loss.
     """
     steps = epochs * len(batches)
@@ -79,9 +81,8 @@ def stage(
         initial_epoch=backup.restore(network),
         validation_data=validation,
         verbose=0,
-        callbacks=[_GoOn(batches), backup, Progress(epochs)],
+        callbacks=[_GoOn(batches, before), backup, Progress(epochs)],
     )
-    network.optimizer.finalize_variable_values(network.trainable_variables)
 
 
 def keep(network: keras.Model, stages: Sequence[Backup], folder: Path) -> None:
@@ -90,7 +91,7 @@ def keep(network: keras.Model, stages: Sequence[Backup], folder: Path) -> None:
         figure: [value for backup in stages for value in backup.history[figure]]
         for figure in stages[0].history
     }
-    (folder / HISTORY_FILE).write_text(json.dumps(history))
+    whole.write_json(folder / HISTORY_FILE, history)
     part = folder / f"part.{MODEL_FILE}"
     network.save(part)
     part.replace(folder / MODEL_FILE)
@@ -101,9 +102,10 @@ def keep(network: keras.Model, stages: Sequence[Backup], folder: Path) -> None:
 class _GoOn(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
     """Lets the batches go on with the epoch that a restored fit goes on with."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Batches, before: int) -> None:
         super().__init__()
         self._batches = batches
+        self._before = before
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._batches.go_on_with(epoch)
+        self._batches.go_on_with(self._before + epoch)

@@ -8,9 +8,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from serd import filterbanks
-from serd.audio import SAMPLE_RATE
+from serd.audio import SAMPLE_RATE, Floats
 
-Floats = NDArray[np.float32]
 Complexes = NDArray[np.complex64]
 
 N_FFT = 1024

@@ -1,6 +1,6 @@
 """Recordings of noises and rooms, read once and kept in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -9,13 +9,13 @@ import numpy as np
 
 from serd import audio
 from serd.audio import Floats, Pcm
+from training.corpora.files import is_sound
 
 Noises = dict[str, list[Pcm]]
 
 VOICES = frozenset({"baby_cry", "person_sneeze", "dude_miaowing"})
 """Kinds of noise that come from people: to a network for voices they are not noise."""
 
-_SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 _READING = Lock()  # of several threads that ask at once, one reads
 
 
@@ -23,8 +23,8 @@ class NoiseError(Exception):
     """Recordings that are missing or cannot be read; one line."""
 
 
-def files(folder: Path, without: Iterable[str] = VOICES) -> dict[str, list[Path]]:
-    """Sound files in a folder and below, in a fixed order.
+def files(folder: Path, without: Collection[str] = ()) -> dict[str, list[Path]]:
+    """Sound files in a folder and below, in a fixed order; hidden ones are passed over.
 
     Args:
         folder: where to look.
@@ -40,7 +40,7 @@ def files(folder: Path, without: Iterable[str] = VOICES) -> dict[str, list[Path]
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         kind = path.stem if path.parent == folder else path.parent.name
-        if path.suffix.lower() in _SUFFIXES and kind not in without:
+        if is_sound(path) and kind not in without:
             found.setdefault(kind, []).append(path)
     if not found:
         missing = "no sound in it" if folder.is_dir() else "no such folder"
@@ -48,8 +48,8 @@ def files(folder: Path, without: Iterable[str] = VOICES) -> dict[str, list[Path]
     return found
 
 
-def recordings(folder: Path, without: Iterable[str] = VOICES) -> Noises:
-    """Noises below a folder: kind → int16 `[n]` each, at `SAMPLE_RATE`.
+def recordings(folder: Path) -> Noises:
+    """Noises below a folder, voices left out: kind → int16 `[n]` each, at `SAMPLE_RATE`.
 
     The silence before and after a noise is cut off.
 
@@ -57,7 +57,7 @@ def recordings(folder: Path, without: Iterable[str] = VOICES) -> Noises:
         NoiseError: there are none, or one cannot be read or is nothing but silence.
     """
     with _READING:
-        return _recordings(folder, frozenset(without))
+        return _recordings(folder)
 
 
 def rooms(folder: Path) -> dict[str, Floats]:
@@ -94,14 +94,14 @@ def impulse_response(measured: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _recordings(folder: Path, without: frozenset[str]) -> Noises:
-    found = files(folder, without)
+def _recordings(folder: Path) -> Noises:
+    found = files(folder, VOICES)
     return {kind: [_trimmed(path) for path in paths] for kind, paths in found.items()}
 
 
 @lru_cache(maxsize=8)
 def _rooms(folder: Path) -> dict[str, Floats]:
-    paths = (path for of_a_kind in files(folder, ()).values() for path in of_a_kind)
+    paths = (path for of_a_kind in files(folder).values() for path in of_a_kind)
     return {path.stem: impulse_response(audio.pcm_to_float(_trimmed(path))) for path in paths}
 
 

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from serd.audio import SAMPLE_RATE, float_to_pcm
 from serd.settings import reason
+from training import whole
 from training.corpora import crema_d
 from training.griffin_lim import N_MELS, sound
 
@@ -100,12 +101,7 @@ def _write(folder: Path, name: str, mel: Mel) -> None:
     encoded = io.BytesIO()  # libsndfile itself would not say that a disk is full
     pcm = float_to_pcm(samples * np.float32(PEAK / peak if peak > 0 else 0))
     soundfile.write(encoded, pcm, SAMPLE_RATE, format="FLAC")
-    part = folder / f"{name}.{os.getpid()}.part"
-    try:
-        part.write_bytes(encoded.getvalue())
-        part.replace(_file(folder, name))
-    finally:
-        part.unlink(missing_ok=True)
+    whole.write(_file(folder, name), encoded.getvalue())
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,47 @@ _LIBRARIES = ("keras", "tensorflow", "jax", "torch", "scikit-learn", "numpy")
 
 
 def facts(clips: Sequence[Clip], digests: Sequence[str]) -> dict[str, Any]:
-    """Commit, machine, libraries, and a hash of each corpus, for `run.json`."""
+    """What was heard, with a hash of each corpus, for `run.json`."""
     return {
         "corpora": sorted({clip.corpus for clip in clips}),
         "clips": len(clips),
         "data": _hashes(clips, digests),
-        "commit": commit(),
-        "machine": machine(),
-        "libraries": _libraries(),
+    }
+
+
+def made() -> dict[str, Any]:
+    """What is at work now: commit, machine, libraries."""
+    return {"commit": commit(), "machine": machine(), "libraries": _libraries()}
+
+
+def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What was at work, of parts that `made` was noted of; nothing of none."""
+    if not parts:
+        return {}
+    commits = dict.fromkeys(c for part in parts for c in part["commit"].split(", "))
+    machines = dict.fromkeys(part["machine"] for part in parts)
+    return {
+        "commit": ", ".join(commits),
+        "machine": "; ".join(machines),
+        "libraries": parts[-1]["libraries"],
     }
 
 
 def commit() -> str:
     """The commit that this was made from, marked when files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = Path(__file__).parent
+    if not (program.parent / ".git").exists():
+        return "unknown"  # installed, perhaps below somebody else's checkout
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=program,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 

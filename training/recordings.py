@@ -1,5 +1,6 @@
 """The recordings of a study: what is heard in them, what they are, who is on which side."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serd.audio import Floats
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings
 from training import corpora, dataset, provenance, splits
@@ -19,8 +21,6 @@ from training.corpora.duplicates import duplicates
 from training.dataset import Examples, Utterance
 from training.runs import Scores
 from training.splits import Protocol, Split
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,15 @@ class Recordings:
     def truth(self, clips: Sequence[int]) -> NDArray[np.int_]:
         """What clips are: places in `labels`."""
         return np.array([self.labels.index(self.clips[i].emotion) for i in clips], np.int_)
+
+    def sides(self, split: Split) -> dict[str, str]:
+        """A hash of the clips on each side, and of who speaks in them."""
+        found = {}
+        for side in ("train", "validation", "test"):
+            clips = getattr(split, side)
+            lines = sorted(f"{self.digests[i]} {self.clips[i].speaker}" for i in clips)
+            found[side] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        return found
 
     def examples(self, clips: Sequence[int]) -> Examples:
         """The utterances in clips."""

@@ -2,16 +2,21 @@
 
 runs/NAME/
 run.json                                what was run, on what, by what
-PROTOCOL/seed-1/FOLD/model.keras        the trained network
+config.json                             the settings that the networks were trained by
+PROTOCOL/seed-1/FOLD/fold.json          who was on which side, and what trained it
+model.keras        the trained network
 history.json       loss and accuracy of each epoch
-KIND.csv           the test clips' scores, KIND as in `--kind`
-final/…                                 the network of the bundle; tests on nobody
+KIND/              the bundle that it became, KIND as in `--kind`
+KIND.csv           the test clips' scores
+final/seed-1/final/                     the network of the bundle; tests on nobody
 results.json                            the figures, of all the scores
 """
 
 import csv
 import fcntl
+import io
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +26,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from serd.audio import Floats
+from training import whole
 
 FINAL = "final"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
+_FOLD_FILE = "fold.json"
 
 
 class RunError(Exception):
@@ -54,16 +61,13 @@ class Scores:
 
     def write(self, path: Path) -> None:
         """As CSV: clip, corpus, speaker, sex, emotion, then a column for each label."""
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["clip", "corpus", "speaker", "sex", "emotion", *self.labels])
-            known = zip(
-                self.clips, self.corpora, self.speakers, self.sexes, self.truth, strict=True
-            )
-            for (*facts, label), scores in zip(known, self.probabilities, strict=True):
-                rows.writerow([*facts, self.labels[label], *(f"{s:.5f}" for s in scores)])
-        partial.replace(path)
+        text = io.StringIO()
+        rows = csv.writer(text)
+        rows.writerow(["clip", "corpus", "speaker", "sex", "emotion", *self.labels])
+        known = zip(self.clips, self.corpora, self.speakers, self.sexes, self.truth, strict=True)
+        for (*facts, label), scores in zip(known, self.probabilities, strict=True):
+            rows.writerow([*facts, self.labels[label], *(f"{s:.5f}" for s in scores)])
+        whole.write(path, text.getvalue())
 
     @classmethod
     def read(cls, path: Path) -> "Scores":
@@ -103,12 +107,41 @@ class Fold:
             raise RunError(f"{self.path}: not trained yet: serd-train train does it")
         return self.path / MODEL_FILE
 
+    @property
+    def sides(self) -> dict[str, str] | None:
+        """A hash of who is on which side; None where nothing was begun."""
+        return self._facts.get("sides")
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """By which commit, machine and libraries it was trained."""
+        return self._facts.get("made", {})
+
+    def begin(self, sides: dict[str, str], made: dict[str, Any]) -> None:
+        """Before training: keep of what is there only backups that are of these sides."""
+        before = self._facts
+        for old in self.path.glob("*"):
+            if before.get("sides") == sides and old.name.startswith("backup"):
+                begun = before["made"]["commit"]
+                if made["commit"] not in begun.split(", "):
+                    made = {**made, "commit": f"{begun}, {made['commit']}"}
+            elif old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
+        whole.write_json(self.path / _FOLD_FILE, {"sides": sides, "made": made})
+
     def scores(self, kind: str) -> Scores:
         return Scores.read(self.path / f"{kind}.csv")
 
     def history(self) -> dict[str, list[float]]:
         """`loss`, `accuracy`, `val_loss`, `val_accuracy` by epoch; empty where none was kept."""
         file = self.path / HISTORY_FILE
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        file = self.path / _FOLD_FILE
         return json.loads(file.read_text()) if file.is_file() else {}
 
 
@@ -129,7 +162,7 @@ class Run:
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Replace `run.json`."""
-        (self.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+        whole.write_json(self.path / "run.json", facts)
 
     @property
     def begun(self) -> bool:

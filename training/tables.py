@@ -38,13 +38,13 @@ def cell(text: str) -> str:
     return " ".join(text.split())
 
 
-def percent(value: float | None, digits: int = 1) -> str:
+def percent(value: float | None) -> str:
     """A share in percent, without the sign.
 
     >>> percent(0.5912), percent(None), percent(float("nan"))
     ('59.1', '–', '–')
     """
-    return NONE if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
+    return NONE if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
 def mean_sd(numbers: Sequence[float]) -> str:

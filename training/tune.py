@@ -1,15 +1,17 @@
-"""Search for hyperparameters, on speakers that no fold tests on.
+"""Search for hyperparameters, on validation speakers.
 
 A trial trains the first folds with what it draws, and is judged by the UAR of their
-validation speakers; hopeless trials end after fewer folds. The search is kept in a storage
-of Optuna's, so that it can go on later, and several machines can share one.
+validation speakers; hopeless trials end after fewer folds. These speakers are tested in other
+folds: figures of what was found so are a little optimistic, and its `notes` should say so.
+The search is kept in a storage of Optuna's, so that it can go on later, and several machines
+can share one.
 """
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
-            study_name=_study_name(config, recordings),
+            study_name=_study_name(config, recordings, folds),
             storage=storage,
             load_if_exists=True,
             direction="maximize",
@@ -66,7 +68,8 @@ def search(
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
         )
     except Exception as error:  # each database has its own
-        raise TuneError(f"{storage}: {' '.join(str(error).split())[:200]}") from error
+        where = storage.rpartition("@")[2]  # without user and password
+        raise TuneError(f"{where}: {' '.join(str(error).split())[:200]}") from error
 
     def judged(trial: optuna.Trial) -> float:
         drawn = {name: _draw(trial, name, range_) for name, range_ in config.tune.items()}
@@ -105,10 +108,10 @@ def changed(config: Config, values: Mapping[str, Any]) -> Config:
         raise ConfigError(f"{config.name}: tune: {first_line(error)}") from error
 
 
-def _study_name(config: Config, recordings: Recordings) -> str:
+def _study_name(config: Config, recordings: Recordings, folds: int) -> str:
     """Another task, or other clips, is another study, as their figures cannot be compared."""
-    settings = config.model_dump_json(exclude={"tune", "title", "notes", "conversion"})
-    known = settings + json.dumps(recordings.facts["data"])
+    settings = config.model_dump_json(exclude={"title", "notes", "conversion"})
+    known = settings + json.dumps(recordings.facts["data"]) + str(folds)
     return f"{config.name} {config.version} {hashlib.sha256(known.encode()).hexdigest()[:8]}"
 
 
@@ -122,10 +125,8 @@ def _uars(
     splits = recordings.splits({PROTOCOL: (seed,)}, config.training.validators)
     for split in splits[:folds]:
         own, held_out = (recordings.examples(s) for s in (split.train, split.validation))
-        try:
-            network = fit(config, own, held_out, seed, data, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with TemporaryDirectory(prefix="trial-", dir=folder) as trial:
+            network = fit(config, own, held_out, seed, data, Path(trial))
         answers = softmax(predict(network, held_out.utterances, config))
         yield evaluate.figures(answers, held_out.labels)["uar"]
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from serd.audio import Floats
 from serd.features import FeatureSpec
-from training import evaluate
+from training import evaluate, provenance, whole
 from training.classical import curves, models
 from training.classical.config import Parameters, Study, System
-from training.classical.models import Floats, Part
+from training.classical.models import Part
 from training.config import ConfigError
 from training.dataset import Utterance
 from training.recordings import Recordings
@@ -22,6 +23,8 @@ from training.runs import Run
 from training.splits import Split
 
 KIND = "sklearn"
+_SHARED = {"labels", "segments", "inner_folds", "learning_shares"}
+"""Settings of the study that a system's results depend on."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,29 @@ class Cell:
             ConfigError: it holds what another configuration or other data gave.
         """
         study = self._study
-        shared = study.model_dump(mode="json", include={"labels", "segments", "inner_folds"})
+        shared = study.model_dump(mode="json", include=_SHARED)
         own = {"system": self.system, "features": self.spec}
         told = {key: table.model_dump(mode="json") for key, table in own.items()}
         config = shared | told | {"data": self._material.heard.facts["data"]}
         file = self.path / "config.json"
         if file.is_file() and json.loads(file.read_text()) != config:
             raise ConfigError(f"{self.path}: made with other settings or data; remove it first")
-        _write(file, config)
+        whole.write_json(file, config)
 
-    def measure(self, split: Split, owner: Split) -> None:
+    def measure(self, split: Split, owner: Split) -> bool:
         """Choose, learn and be tested; the scores are written last.
 
         Args:
             split: into training part (validation is part of it) and test.
             owner: the split whose choice is taken.
+
+        Returns:
+            Whether that was not done already.
         """
         folder = self._folder(split)
         file = folder / f"{KIND}.csv"
         if file.is_file():
-            return
+            return False
         parameters = self._parameters(owner)
         part = self._part(_learnt(split))
         fitted = models.fit(
@@ -87,10 +93,12 @@ class Cell:
         heard = self._material.heard.examples(split.test)
         count = len(self._study.labels)
         said = models.probabilities(fitted, self._stack(heard.utterances), count)
-        fit = {"parameters": parameters, "oob": models.out_of_bag(fitted)}
-        _write(folder / "fit.json", {key: v for key, v in fit.items() if v is not None})
+        oob, made = models.out_of_bag(fitted), provenance.made()
+        fit = {"parameters": parameters, "oob": oob, "made": made}
+        whole.write_json(folder / "fit.json", {key: v for key, v in fit.items() if v is not None})
         by_clip = evaluate.by_clip(said, heard.utterances, split.test)
         self._material.heard.scores(split.test, by_clip).write(file)
+        return True
 
     def draw_curves(self) -> None:
         """Write `curves.json`, of the first training part alone: no test is looked at."""
@@ -108,19 +116,21 @@ class Cell:
         }
         if self.system.curve:
             drawn["validation"] = curves.validation(pipeline, self.system.curve, part, folds)
-        _write(kept, drawn)
+        whole.write_json(kept, drawn)
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says of this system alone."""
-        said: dict[str, Any] = {"title": f"{self.system.title} on {self._features} statistics"}
-        out_of_bag = {
-            "/".join(file.parts[-4:-1]): score
+        fits = {
+            "/".join(file.parts[-4:-1]): json.loads(file.read_text())
             for file in sorted(self.path.glob("*/seed-*/*/fit.json"))
-            if (score := json.loads(file.read_text()).get("oob")) is not None
         }
-        if out_of_bag:
-            said["oob"] = out_of_bag
-        return said | {"notes": [*self._notes(), *self._material.heard.notes]}
+        out_of_bag = {where: fit["oob"] for where, fit in fits.items() if "oob" in fit}
+        return {
+            "title": f"{self.system.title} on {self._features} statistics",
+            **({"oob": out_of_bag} if out_of_bag else {}),
+            **provenance.joined([fit["made"] for fit in fits.values()]),
+            "notes": [*self._notes(), *self._material.heard.notes],
+        }
 
     def figures(self, protocol: str) -> dict[str, Any]:
         """Means and spreads over all folds and seeds of a protocol."""
@@ -148,7 +158,8 @@ class Cell:
         if not kept.is_file():
             pipeline = models.build(self.system.kind, self.system.parameters, owner.seed)
             part = self._part(_learnt(owner))
-            _write(kept, models.search(pipeline, self.system.grid, part, self._study.inner_folds))
+            found = models.search(pipeline, self.system.grid, part, self._study.inner_folds)
+            whole.write_json(kept, found)
         best = json.loads(kept.read_text())["best"]
         return self.system.parameters | best if self.system.tuned else self.system.parameters
 
@@ -177,10 +188,3 @@ def _chosen(system: System, folds: int) -> str:
 def _learnt(split: Split) -> list[int]:
     """The training part: these systems need no validation, they divide this by speakers."""
     return sorted((*split.train, *split.validation))
-
-
-def _write(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from serd.features import FeatureSpec
-from serd.settings import SegmentSettings, Table
+from serd.settings import Table
 from training import config
 from training.classical.models import Kind
-from training.config import Name, Seeds
-from training.corpora.clip import EMOTIONS
-from training.splits import Protocol
+from training.config import Name, Task
 
 Parameters = dict[str, Any]
 """Arguments of the scikit-learn class."""
@@ -52,30 +50,15 @@ class System(Table):
         return self
 
 
-class Study(Table):
+class Study(Task):
     """A whole file."""
 
-    name: Name
-    version: str
-    labels: tuple[str, ...] = Field(EMOTIONS, min_length=2)
-    """Clips of other emotions are left out."""
-    segments: SegmentSettings = SegmentSettings()
-    data: config.Data = config.Data()
-    protocols: dict[Protocol, Seeds] = Field(min_length=1)
-    """Which protocols are measured, with which seeds."""
     inner_folds: int = Field(4, ge=2)
     """Into how many groups of speakers a training part is divided to choose and calibrate."""
     learning_shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.1, 0.25, 0.5, 0.75, 1.0)
     """Of the training clips, for the learning curve."""
     features: dict[Name, Annotated[FeatureSpec, AfterValidator(_summed)]] = Field(min_length=1)
     systems: dict[Name, System] = Field(min_length=1)
-
-    @field_validator("labels")
-    @classmethod
-    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := set(labels) - set(EMOTIONS):
-            raise ValueError(f"no such emotion: {', '.join(sorted(unknown))}")
-        return labels
 
 
 def load(path: Path) -> Study:

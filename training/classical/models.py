@@ -1,5 +1,6 @@
 """Classifiers that scale by their training part and choose by its speakers."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from serd.audio import Floats
 from training.config import ConfigError
 
-Floats = NDArray[np.float32]
 Folds = list[tuple[NDArray[np.int_], NDArray[np.int_]]]
 Kind = Literal["mlp", "svm", "k-nn", "random-forest"]
 
@@ -104,7 +105,7 @@ def search(
         {
             "parameters": {name.removeprefix("model__"): v for name, v in parameters.items()},
             "mean": round(float(mean), 4),
-            "sd": round(float(sd), 4),
+            "sd": round(float(sd) * math.sqrt(len(inner) / (len(inner) - 1)), 4),
         }
         for parameters, mean, sd in zip(tried, means, sds, strict=True)
     ]

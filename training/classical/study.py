@@ -1,6 +1,5 @@
 """Every system on every set of features, from audio to run folders."""
 
-import json
 from pathlib import Path
 
 from rich.progress import (
@@ -15,6 +14,7 @@ from rich.progress import (
 from training import recordings
 from training.classical.cell import KIND, Cell, Material
 from training.classical.config import Study
+from training.runs import Run
 from training.tables import mean_sd
 
 
@@ -51,7 +51,6 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
         "labels": study.labels,
         "kind": KIND,
         "kinds": [KIND],
-        "command": command,
         **heard.facts,
     }
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -59,16 +58,19 @@ def reproduce(study: Study, data: Path, runs: Path, cache: Path, command: str) -
         task = progress.add_task("", total=len(cells) * (len(material.splits) + 1))
         for cell in cells:
             cell.open()
+            done = Run(cell.path).facts
             for split, owner in zip(material.splits, material.owners, strict=True):
                 where = f"{cell.name} {split.protocol} {split.name}"
                 progress.update(task, description=where)
-                cell.measure(split, owner)
+                if cell.measure(split, owner):
+                    done = {}
                 progress.advance(task)
             progress.update(task, description=f"{cell.name} curves")
             cell.draw_curves()
             progress.advance(task)
-            facts = {"name": cell.name, **common, **cell.facts()}
-            (cell.path / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+            typed = done.get("command", command)
+            facts = {"name": cell.name, "command": typed, **common, **cell.facts()}
+            Run(cell.path).write_facts(facts)
             for protocol in study.protocols:
                 progress.console.print(_line(cell, protocol), highlight=False)
     return [cell.path for cell in cells]

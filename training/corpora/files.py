@@ -20,16 +20,17 @@ def sounds(root: Path, corpus: str) -> list[Path]:
     Raises:
         CorpusError: there is no such folder, or no sound in it.
     """
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        # macOS leaves ._NAME.wav files, which are no sound, in archives.
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    found = sorted(filter(is_sound, root.rglob("*")))
     if not found:
         what = "no sound files below this folder" if root.is_dir() else "no such folder"
         raise CorpusError(f"{root}: no {corpus} clips: {what}")
     return found
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file's name is that of a sound; of a hidden one it is not."""
+    # macOS leaves ._NAME.wav files, which are no sound, in archives.
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from serd import audio, bundle, denoiser
 from serd.audio import Pcm, float_to_pcm, pcm_to_float
 from serd.classifier import Classifier
-from training import corpora, recordings
+from training import corpora, provenance, recordings, whole
 from training.convert import Kind
 from training.corpora.clip import EMOTIONS
 from training.denoising import bundling, grid, listening
@@ -58,16 +58,22 @@ class Denoising:
         from training.denoising.fit import fit  # slow: not before all is known to be there
 
         with self._run.lock():
-            self._run.write_facts({**self._run.facts, **self._facts()})
+            before = self._run.facts
+            command = self._command if todo else before.get("command", self._command)
+            self._run.write_facts({**before, **self._facts(), "command": command})
             for name in todo:
                 print(f"{self._study.name}: {name}", flush=True)
+                fold = self._fold(name)
+                fold.begin(self._recordings.sides(self._split), provenance.made())
                 fit(
                     self._study,
                     self._study.networks[name],
                     (own, around.train),
                     (held_out, around.validation),
-                    self._fold(name).path,
+                    fold.path,
                 )
+            made = provenance.joined([self._fold(name).made for name in self._study.networks])
+            self._run.write_facts({**self._run.facts, **made})
 
     def listen(self) -> list[listening.Row]:
         """How every network, and what others use, sounds on the test; kept in `sound.csv`."""
@@ -117,7 +123,7 @@ class Denoising:
                     asked = self._answers(classifier, fold, split, split.test, self._sides.test)
                     folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
             said = {"threshold_db": self._threshold(classifier, *classifier.final())}
-            file.write_text(json.dumps({**said, "folds": folds}, indent=2) + "\n")
+            whole.write_json(file, {**said, "folds": folds})
         return json.loads(file.read_text())
 
     def publish(self, output: Path, asked: dict[str, Any]) -> None:
@@ -237,7 +243,6 @@ class Denoising:
             "name": study.name,
             "version": study.version,
             "title": study.title or study.name,
-            "command": self._command,
             **self._recordings.facts,
             "notes": [*study.notes, *self._recordings.notes],
         }

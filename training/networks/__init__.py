@@ -24,7 +24,7 @@ def embed(shapes: Shapes, kind: str, **options: Any) -> tuple[dict[str, Any], An
         raise NetworkError(f"{kind}: no such network") from error
     try:
         return module.embed(shapes, **options)
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise NetworkError(f"{kind}: {error}") from error
 
 

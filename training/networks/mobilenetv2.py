@@ -13,6 +13,8 @@ from training.networks import NetworkError, Shapes, framed, only
 
 STRIDE = 32
 SIDE = 160
+_MOMENTUM = 0.9
+"""Of batch statistics from scratch: Keras' 0.999 is for a hundred times as many steps."""
 
 
 def embed(
@@ -41,8 +43,7 @@ def embed(
     x = layers.Reshape((frames, size, 1))(framed.silenced(features, mask, scale=False))
     base = _base(weights)
     base = keras.Model(base.input, base.get_layer(until).output, name="mobilenetv2_base")
-    # Pretrained batch statistics stay what they are, also while the layers around are tuned.
-    x = base(layers.Concatenate()([x, x, x]), training=None if weights == "none" else False)
+    x = base(layers.Concatenate()([x, x, x]))
     x = layers.AveragePooling2D((1, SIDE // STRIDE))(x)
     x = layers.Reshape((frames // STRIDE, -1))(x)
     pooled = framed.attend(x, framed.strided(mask, STRIDE), 1)
@@ -59,6 +60,9 @@ def _base(weights: str) -> keras.Model:
         )
         if weights not in ("imagenet", "none"):
             base.load_weights(weights)
+        for layer in base.layers if weights == "none" else ():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = _MOMENTUM
     except Exception as error:  # a download or a file can fail in many ways
         reason = " ".join(str(error).split())[:200]
         raise NetworkError(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluate import calibration_error
+from training import evaluate
 from training.report import learning, measures, outcomes, tables
 from training.report.figures import Figure, render
 from training.report.markup import Html, element, picture, slug, table, terms
@@ -75,7 +75,7 @@ def _people(pool: Pool, protocol: str, album: _Album) -> Iterator[Html]:
     """Who is recognised how well."""
     names = np.unique(pool.speakers)
     own = [pool.speakers == name for name in names]
-    right = measures.right(pool.probabilities, pool.truth)
+    right = evaluate.right(pool.probabilities, pool.truth)
     accuracies = [float(right[o].mean()) for o in own]
     sexes = [str(pool.sexes[o][0]) for o in own]
     caption = (
@@ -89,10 +89,10 @@ def _people(pool: Pool, protocol: str, album: _Album) -> Iterator[Html]:
 def _certainty(pool: Pool, protocol: str, album: _Album) -> Iterator[Html]:
     """Whether its confidence can be relied on."""
     given = [pool.probabilities, pool.before()]
-    right = measures.right(pool.probabilities, pool.truth)
+    right = evaluate.right(pool.probabilities, pool.truth)
     confidences = [p.max(axis=1) for p in given if p is not None]
-    found = [measures.reliability(confidence, right) for confidence in confidences]
-    errors = [calibration_error(confidence.astype(np.float32), right) for confidence in confidences]
+    found = [evaluate.reliability(confidence, right) for confidence in confidences]
+    errors = [evaluate.calibration_error(confidence, right) for confidence in confidences]
     caption = (
         "Reliability, all folds together: how often what was said with some confidence was right."
     )
@@ -134,7 +134,7 @@ def _choice(system: System, album: _Album) -> list[Html]:
             pictures.append(album.picture(f"validation-curve-{number}", caption, *drawn))
         if sizes := curves.get("learning"):
             caption = f"Learning curve{place}: what more clips bring, mean ± sd."
-            drawn = learning.curve, sizes["sizes"], sizes, "training clips"
+            drawn = learning.curve, sizes["sizes"], sizes, "training utterances"
             pictures.append(album.picture(f"learning-curve-{number}", caption, *drawn))
     if not found and not pictures:
         return []

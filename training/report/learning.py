@@ -47,7 +47,7 @@ def curve(values: Sequence[Any], scores: Mapping[str, Any], label: str) -> Figur
     x = list(values) if numbers else list(range(len(values)))
     for key, color, style in (("train", BLUE, "s--"), ("test", ORANGE, "o-")):
         folds = 100 * np.array(scores[key], float).reshape(len(x), -1)
-        mean, sd = folds.mean(axis=1), folds.std(axis=1)
+        mean, sd = folds.mean(axis=1), folds.std(axis=1, ddof=1)
         said = "training part" if key == "train" else "held-out part"
         axes.plot(x, mean, style, color=color, label=said)
         axes.fill_between(x, mean - sd, mean + sd, color=color, alpha=0.2, linewidth=0)

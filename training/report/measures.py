@@ -6,16 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serd.audio import Floats
 from training.evaluate import confusion
 
-Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Truth = NDArray[np.int_]
-
-
-def right(probabilities: Floats, truth: Truth) -> NDArray[np.bool_]:
-    """Which clips were recognised; one in which no speech was found was not."""
-    return (probabilities.argmax(axis=1) == truth) & (probabilities.sum(axis=1) > 0)
 
 
 def per_class(probabilities: Floats, truth: Truth) -> Doubles:
@@ -59,33 +54,6 @@ def before_temperature(probabilities: Floats, temperature: float) -> Doubles:
     raised = probabilities.astype(np.float64) ** temperature
     total = raised.sum(axis=1, keepdims=True)
     return np.divide(raised, total, out=np.zeros_like(raised), where=total > 0)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Clips grouped by confidence in equally wide bins; empty bins are left out."""
-
-    confidence: Doubles
-    """Mean of each bin, 0…1."""
-    accuracy: Doubles
-    share: Doubles
-    """Of all clips."""
-
-
-def reliability(confidence: Any, correct: NDArray[np.bool_], bins: int = 10) -> Reliability:
-    """How often what was said with some confidence was right.
-
-    Args:
-        confidence: `[clips]`, 0…1.
-        correct: `[clips]`.
-        bins: as many as `calibration_error` takes.
-    """
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    filled = counts > 0
-    sums = (np.bincount(places, w, minlength=bins)[filled] for w in (confidence, correct))
-    means = [total / counts[filled] for total in sums]
-    return Reliability(means[0], means[1], counts[filled] / counts.sum())
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from training.evaluate import Reliability
 from training.report.figures import BLUE, GREY, INK, ORANGE, SHARES, Figure, blank
-from training.report.measures import Doubles, Reliability, RiskCoverage
+from training.report.measures import Doubles, RiskCoverage
 
 _SEXES = {"female": (BLUE, "o"), "male": (ORANGE, "^"), "unknown": (GREY, "s")}
 _NAMED_SPEAKERS = 32

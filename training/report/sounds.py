@@ -4,16 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from serd.audio import SAMPLE_RATE, AudioError, pcm_to_float, read
+from serd.audio import SAMPLE_RATE, AudioError, Floats, pcm_to_float, read
 from serd.features import FeatureSpec, Kind, extract
 from serd.filterbanks import hz_to_mel
 from training.corpora.clip import EMOTIONS, Clip
 from training.report.figures import GREY, Figure, blank, render
 from training.report.markup import Html, element, picture, slug, terms
-
-Floats = NDArray[np.float32]
 
 # Longer windows for pitch classes: at 400 samples a bin of 40 Hz spans several low semitones.
 _N_FFT: dict[Kind, int] = {"chroma": 2048}

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from serd.audio import Floats
 from serd.bundle import CARD_FILE
 from training import evaluate
-from training.report.measures import Doubles, Floats, Truth, before_temperature
+from training.report.measures import Doubles, Truth, before_temperature
 from training.runs import Fold, Run, Scores
 
 STRICT, RANDOM = "subject-independent", "random"
