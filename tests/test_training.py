@@ -68,6 +68,7 @@ frequency_masks = 1
 mixup = 0.2
 [conversion]
 kind = "int8"
+float_ops = ["SOFTMAX", "MUL", "MEAN"]
 {_LOG_MEL}""",
     "mlp": f"""
 name = "mlp"

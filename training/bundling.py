@@ -58,7 +58,8 @@ def convert(
         model = fold.model
         for file in files.values():
             file.parent.mkdir(exist_ok=True)
-        to_tflite(model, _calibration_inputs(config, own, fold.seed), files)
+        examples = _calibration_inputs(config, own, fold.seed)
+        to_tflite(model, examples, files, config.conversion.float_ops)
     for kind, file in files.items():
         card = Card(
             name=config.name,

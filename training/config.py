@@ -95,6 +95,8 @@ class Conversion(Table):
 
     kind: Kind = "int8"
     """Of the published bundle."""
+    float_ops: tuple[str, ...] = ()
+    """With `int8`, TFLite's operations that stay in float32."""
     reason: str = ""
     """Why this one."""
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,12 @@ class ConversionError(Exception):
     """A network that cannot be converted; one line."""
 
 
-def to_tflite(model: Path, examples: Mapping[str, Floats], outputs: Mapping[Kind, Path]) -> None:
+def to_tflite(
+    model: Path,
+    examples: Mapping[str, Floats],
+    outputs: Mapping[Kind, Path],
+    float_ops: Sequence[str] = (),
+) -> None:
     """Convert a saved Keras model.
 
     A process of its own does it: the converter has crashes that take their process along.
@@ -31,6 +36,7 @@ def to_tflite(model: Path, examples: Mapping[str, Floats], outputs: Mapping[Kind
             int8 ranges.
         outputs: what weights and activations become, and the `.tflite` file for it, in a
             folder that is there.
+        float_ops: TFLite's operations that `int8` leaves in float32.
 
     Raises:
         ConversionError: with the converter's last line.
@@ -38,7 +44,7 @@ def to_tflite(model: Path, examples: Mapping[str, Floats], outputs: Mapping[Kind
     samples = model.with_suffix(".examples.npz")
     named: dict[str, Any] = {**_some_half_empty(examples)}
     np.savez(samples, **named)
-    todo = [str(word) for output in outputs.items() for word in output]
+    todo = [",".join(float_ops), *(str(word) for output in outputs.items() for word in output)]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "training.convert", str(model), str(samples), *todo],
@@ -68,7 +74,7 @@ def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
     return arrays
 
 
-def _main(model: str, samples: str, *outputs: str) -> None:
+def _main(model: str, samples: str, float_ops: str, *outputs: str) -> None:
     import keras
 
     network = keras.models.load_model(model, compile=False)
@@ -81,10 +87,12 @@ def _main(model: str, samples: str, *outputs: str) -> None:
     }
     single = keras.Model(inputs, network(inputs))
     for kind, output in zip(outputs[::2], outputs[1::2], strict=True):
-        Path(output).write_bytes(_converted(single, kind, arrays))
+        Path(output).write_bytes(_converted(single, kind, arrays, float_ops.split(",")))
 
 
-def _converted(network: Any, kind: str, arrays: Mapping[str, Floats]) -> bytes:
+def _converted(
+    network: Any, kind: str, arrays: Mapping[str, Floats], float_ops: Sequence[str]
+) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
@@ -99,6 +107,11 @@ def _converted(network: Any, kind: str, arrays: Mapping[str, Floats]) -> bytes:
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
+        if any(float_ops):
+            lite = tf.lite.experimental
+            options = lite.QuantizationDebugOptions(denylisted_ops=list(float_ops))
+            debugger = lite.QuantizationDebugger(converter=converter, debug_options=options)
+            return bytes(debugger.get_nondebug_quantized_model())
     return bytes(converter.convert())
 
 

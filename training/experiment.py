@@ -84,8 +84,7 @@ class Experiment:
                 own, held_out = map(self.recordings.examples, (split.train, split.validation))
                 fold.begin(self.recordings.sides(split), provenance.made())
                 fit(self._config, own, held_out, fold.seed, self._data, fold.path)
-            made = provenance.joined([fold.made for fold, _ in splits])
-            self._run.write_facts({**self._run.facts, **made})
+            self._run.write_facts({**self._run.facts, **self._made()})
 
     def evaluate(self) -> dict[str, Any]:
         """Convert each network and measure it by the daemon's code on its test clips.
@@ -119,7 +118,6 @@ class Experiment:
             folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
             parity = bundling.parity(self._config, network, folders, held_out)
         clips = (self.recordings.clips[i] for i in split.validation)
-        facts = self._run.facts
         bundling.publish(
             self._config,
             folders[kind],
@@ -128,9 +126,9 @@ class Experiment:
                 "data": bundling.sources(self._config, clips),
                 "metrics": {**metrics, "parity": parity},
                 "trained_by": {
-                    "command": facts["command"],
+                    "command": self._run.facts["command"],
                     "config": self._config.model_dump_json(),
-                    "commit": facts["commit"],
+                    "commit": self._made()["commit"],
                 },
             },
         )
@@ -164,6 +162,11 @@ class Experiment:
     def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
         own, held_out = map(self.recordings.examples, (split.train, split.validation))
         return bundling.convert(self._config, fold, kinds, own, held_out)
+
+    def _made(self) -> dict[str, Any]:
+        """By what the networks were trained, as far as they are."""
+        folds = (fold for fold, _ in [*self.splits(), self.final()])
+        return provenance.joined([fold.made for fold in folds if fold.is_trained])
 
     def _facts(self) -> dict[str, Any]:
         config = self._config

@@ -113,16 +113,11 @@ def _scale(network: keras.Model, utterances: Sequence[Utterance]) -> None:
 
 
 def _freeze(network: keras.Model, first_trained: str | None) -> None:
-    """Train pretrained layers from the named one on; none for nothing, empty for all.
-
-    Pretrained batch statistics stay what they are, also while the layers around are tuned: those
-    of a few small batches are worse, and not what is used afterwards.
-    """
+    """Train pretrained layers from the named one on; none for nothing, empty for all."""
     for base in (layer for layer in network.layers if isinstance(layer, keras.Model)):
         names = [layer.name for layer in base.layers]
         if first_trained and first_trained not in names:
             raise networks.NetworkError(f"unfreeze_from: no layer {first_trained}")
         start = len(names) if first_trained is None else names.index(first_trained or names[0])
         for place, layer in enumerate(base.layers):
-            kept = bool(first_trained) and isinstance(layer, keras.layers.BatchNormalization)
-            layer.trainable = place >= start and not kept
+            layer.trainable = place >= start

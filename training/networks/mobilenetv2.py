@@ -14,7 +14,8 @@ from training.networks import NetworkError, Shapes, framed, only
 STRIDE = 32
 SIDE = 160
 _MOMENTUM = 0.9
-"""Of batch statistics from scratch: Keras' 0.999 is for a hundred times as many steps."""
+"""Of batch statistics: with Keras' 0.999, after the few hundred steps of a tuning they would still
+be those of photographs, while training has long gone by those of spectrograms."""
 
 
 def embed(
@@ -60,7 +61,7 @@ def _base(weights: str) -> keras.Model:
         )
         if weights not in ("imagenet", "none"):
             base.load_weights(weights)
-        for layer in base.layers if weights == "none" else ():
+        for layer in base.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = _MOMENTUM
     except Exception as error:  # a download or a file can fail in many ways
