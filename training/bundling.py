@@ -14,7 +14,7 @@ from serd.classifier import Classifier, Floats, softmax
 from serd.tflite import Network
 from training import corpora, evaluate, whole
 from training.card import readme
-from training.config import Config
+from training.config import Config, Pretrained
 from training.convert import Kind, to_tflite
 from training.corpora.clip import Clip
 from training.dataset import Examples
@@ -177,16 +177,18 @@ def cost(network: Any, folders: Mapping[Kind, Path]) -> dict[str, Any]:
     }
 
 
-def sources(config: Config, held_out: Iterable[Clip]) -> tuple[dict[str, str], ...]:
-    """What the card says of the data, of who was kept out of them, and of pretrained weights."""
-    kept_out: dict[str, set[str]] = {name: set() for name in config.data.corpora}
+def sources(
+    names: Iterable[str], held_out: Iterable[Clip], others: Iterable[Pretrained]
+) -> tuple[dict[str, str], ...]:
+    """What the card says of corpora, of who was kept out of them, and of what else went in."""
+    kept_out: dict[str, set[str]] = {name: set() for name in names}
     for clip in held_out:
         kept_out[clip.corpus].add(clip.speaker)
     heard = [
         {"name": name, **corpora.licence(name), "held_out": ", ".join(sorted(people))}
         for name, people in kept_out.items()
     ]
-    return (*heard, *(table.model_dump() for table in config.pretrained))
+    return (*heard, *(table.model_dump() for table in others))
 
 
 def _temperature(classifier: Classifier, held_out: Examples) -> float:

@@ -110,24 +110,25 @@ class Experiment:
         """Write the final network's bundle, with its parity with Keras in the card."""
         from training.train import trained
 
+        config = self._config
         fold, split = self.final()
         held_out = self.recordings.examples(split.validation)
         with self._run.lock():
             self._check()
             network = trained(fold.model)
             folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
-            parity = bundling.parity(self._config, network, folders, held_out)
+            parity = bundling.parity(config, network, folders, held_out)
         clips = (self.recordings.clips[i] for i in split.validation)
         bundling.publish(
-            self._config,
+            config,
             folders[kind],
             output,
             {
-                "data": bundling.sources(self._config, clips),
+                "data": bundling.sources(config.data.corpora, clips, config.pretrained),
                 "metrics": {**metrics, "parity": parity},
                 "trained_by": {
                     "command": self._run.facts["command"],
-                    "config": self._config.model_dump_json(),
+                    "config": config.model_dump_json(),
                     "commit": self._made()["commit"],
                 },
             },

@@ -33,6 +33,8 @@ def readme(card: DenoiserCard) -> str:
         lines += ["Of people, in kinds of noise and in rooms that nothing was trained on.", ""]
         for table in tables.of_sound(card.metrics["sound"]):
             lines += [f"{table.caption}:", "", markdown(table), ""]
+        table = tables.of_rooms(card.metrics["rooms"])
+        lines += [f"{table.caption}:", "", markdown(table), ""]
         lines += [f"The published network is *{card.metrics['published']}*.", ""]
         table = tables.of_recognition(card.metrics["recognition"])
         lines += ["## What it does to recognition", ""]

@@ -12,7 +12,8 @@ import numpy as np
 from serd import audio, bundle, denoiser
 from serd.audio import Pcm, float_to_pcm, pcm_to_float
 from serd.classifier import Classifier
-from training import corpora, provenance, recordings, whole
+from training import provenance, recordings, whole
+from training.bundling import sources
 from training.convert import Kind
 from training.corpora.clip import EMOTIONS
 from training.denoising import bundling, grid, listening
@@ -93,12 +94,11 @@ class Denoising:
         own = denoiser.load(self._published())
         some = self._tested()[: len(self._study.mixtures.test.noise)]
         found = listening.mixtures(some, self._sides.test, self._study.seed)
-        at = ((kind, mixture) for snr_db, kind, mixture in found if snr_db == _EXAMPLES_DB)
-        for kind, mixture in itertools.islice(at, 3):
-            noisy = float_to_pcm(mixture.noisy)
-            sounds = (float_to_pcm(mixture.speech), noisy, own(noisy))
+        for heard in itertools.islice((h for h in found if h.snr_db == _EXAMPLES_DB), 3):
+            noisy = float_to_pcm(heard.mixture.noisy)
+            sounds = (float_to_pcm(heard.mixture.speech), noisy, own(noisy))
             for version, sound in zip(VERSIONS, sounds, strict=True):
-                audio.write_blocks(folder / f"{kind}-{version}.flac", [sound])
+                audio.write_blocks(folder / f"{heard.kind}-{version}.flac", [sound])
 
     def ask(self, classifier: Experiment) -> dict[str, Any]:
         """What noise does to a classifier, and what taking it out does; in `recognition.json`.
@@ -130,8 +130,12 @@ class Denoising:
         """Write the bundle of the first network, with what `listen` and `ask` have found."""
         published = f"{next(iter(self._study.networks))}, {self._study.conversion.kind}"
         rows = self.listen()
-        means = {measure: listening.means(rows, measure) for measure in MEASURES}
-        metrics = {"published": published, "sound": means, "recognition": asked["folds"]}
+        metrics = {
+            "published": published,
+            "sound": {measure: listening.means(rows, measure) for measure in MEASURES},
+            "rooms": listening.in_rooms(rows),
+            "recognition": asked["folds"],
+        }
         bundling.publish(self._published(), output, metrics, asked["threshold_db"])
 
     def reproduce(self, classifier: Experiment, output: Path) -> None:
@@ -229,13 +233,9 @@ class Denoising:
 
     def _sources(self) -> tuple[dict[str, str], ...]:
         """For the card: corpora, noises, rooms."""
-        clips = self._recordings.clips
-        held_out = ", ".join(sorted({clips[i].speaker for i in self._split.validation}))
-        heard = [
-            {"name": name, **corpora.licence(name), "held_out": held_out}
-            for name in self._study.data.corpora
-        ]
-        return (*heard, *(source.model_dump() for source in self._study.mixtures.sources))
+        study = self._study
+        held_out = (self._recordings.clips[i] for i in self._split.validation)
+        return sources(study.data.corpora, held_out, study.mixtures.sources)
 
     def _facts(self) -> dict[str, Any]:
         study = self._study

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.denoising import grid
+from training.denoising import grid, listening
 from training.tables import Table, mean_sd
 
 TITLES = {"si_sdr": ("SI-SDR, dB", 1), "pesq": ("PESQ, wide-band", 2), "stoi": ("STOI", 2)}
@@ -26,6 +26,17 @@ def of_sound(means: Means) -> list[Table]:
         head = ("method", *(f"{snr_db} dB" for snr_db in snrs))
         found.append(Table(f"{title}, by the SNR before", head, rows))
     return found
+
+
+def of_rooms(rooms: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    """As `listening.in_rooms` gives them."""
+    head, rows = ["method"], {method: [method] for method in next(iter(rooms.values()))}
+    for measure, methods in rooms.items():
+        title, digits = TITLES[measure]
+        head += [f"{title}, dry", "in a room"]
+        for method, values in methods.items():
+            rows[method] += [f"{value:.{digits}f}" for value in values]
+    return Table(f"At {listening.ROOMS_DB} dB", tuple(head), [tuple(row) for row in rows.values()])
 
 
 def of_recognition(folds: Sequence[Mapping[str, Any]]) -> Table:

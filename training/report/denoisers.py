@@ -61,7 +61,7 @@ def is_one(run: Path) -> bool:
 def tables_of(run: Run) -> list[Table]:
     """Sound by measure, and recognition."""
     means = {measure: listening.means(run.sound, measure) for measure in MEASURES}
-    found = tables.of_sound(means)
+    found = [*tables.of_sound(means), tables.of_rooms(listening.in_rooms(run.sound))]
     return [*found, tables.of_recognition(run.recognition["folds"])] if run.recognition else found
 
 
