@@ -2,6 +2,6 @@
 
 from training.report.page import write
 from training.report.results import results_markdown
-from training.report.systems import ReportError, corpora_of
+from training.report.systems import ReportError, System
 
-__all__ = ["ReportError", "corpora_of", "results_markdown", "write"]
+__all__ = ["ReportError", "System", "results_markdown", "write"]

@@ -15,11 +15,11 @@ from training.report.systems import RANDOM, STRICT, ReportError, System
 _TITLE = "Emotions in speech: what was measured"
 
 
-def write(runs: Sequence[Path], output: Path, clips: Sequence[Clip] = ()) -> Path:
+def write(systems: Sequence[System], output: Path, clips: Sequence[Clip] = ()) -> Path:
     """Write the page of some runs.
 
     Args:
-        runs: run folders.
+        systems: in any order; the best is shown first.
         output: a folder; gets `index.html` and a PNG of every picture in it.
         clips: of the first one of each emotion, the page shows what the sound looks like.
 
@@ -27,13 +27,12 @@ def write(runs: Sequence[Path], output: Path, clips: Sequence[Clip] = ()) -> Pat
         The page.
 
     Raises:
-        ReportError: one of the runs is not a run folder, or the output cannot be written.
+        ReportError: the output cannot be written.
     """
-    systems = tables.by_strict_uar([System(path) for path in runs])
     page = output / "index.html"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(systems, output, clips), "utf-8")
+        page.write_text(_page(tables.by_strict_uar(systems), output, clips), "utf-8")
     except OSError as error:
         raise ReportError(f"{page}: {reason(error)}") from error
     return page

@@ -1,7 +1,6 @@
 """training/RESULTS.md: every system in tables."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from training.report import tables
 from training.report.systems import RANDOM, STRICT, System
@@ -18,13 +17,9 @@ HOW_TO_READ = (
 """What the columns mean."""
 
 
-def results_markdown(runs: Sequence[Path]) -> str:
-    """The tables of all run folders, best system first.
-
-    Raises:
-        ReportError: one of them is not a run folder.
-    """
-    systems = tables.by_strict_uar([System(path) for path in runs])
+def results_markdown(systems: Sequence[System]) -> str:
+    """The tables of all, best system first."""
+    systems = tables.by_strict_uar(systems)
     others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
     parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
     table = tables.comparison(systems)
