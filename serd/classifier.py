@@ -49,8 +49,8 @@ class Classifier:
         What is longer than the network's window is cut into windows that overlap by half;
         their probabilities are averaged.
         """
-        windows = _windows(samples, self._window_samples)
-        return self.combine([(self._probabilities(window), 1.0) for window in windows])
+        probabilities = softmax(self.logits(samples) / self.card.temperature)
+        return self.combine([(row, 1.0) for row in probabilities])
 
     def combine(self, weighted: Sequence[tuple[Mapping[str, float] | Floats, float]]) -> Prediction:
         """The weighted mean of several predictions' scores, as one prediction."""
@@ -68,11 +68,9 @@ class Classifier:
         )
 
     def logits(self, samples: Pcm) -> Floats:
-        """The network's scores for at most one window of samples, float32 `[labels]`."""
-        return self._network(self._inputs(pcm_to_float(samples)))["scores"][0]
-
-    def _probabilities(self, samples: Pcm) -> Floats:
-        return softmax(self.logits(samples) / self.card.temperature)
+        """The network's scores for each window of an utterance, float32 `[windows, labels]`."""
+        windows = map(pcm_to_float, _windows(samples, self._window_samples))
+        return np.concatenate([self._network(self._inputs(w))["scores"] for w in windows])
 
     def _inputs(self, samples: Floats) -> dict[str, Floats]:
         shapes = self._network.input_shapes

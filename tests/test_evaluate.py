@@ -20,9 +20,14 @@ def test_temperature_undoes_overconfidence() -> None:
     honest = rng.normal(0, 1.5, (4000, 4))
     odds = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
     labels = np.array([rng.choice(4, p=p) for p in odds])
-    assert evaluate.fit_temperature((3 * honest).astype(np.float32), labels) == pytest.approx(
-        3, rel=0.1
-    )
+    said = list((3 * honest).astype(np.float32)[:, None])
+    assert evaluate.fit_temperature(said, labels) == pytest.approx(3, rel=0.1)
+
+
+def test_an_utterance_is_the_mean_of_its_windows() -> None:
+    sure, torn = np.array([[8, -8]], np.float32), np.array([[8, -8], [-8, 8]], np.float32)
+    found = evaluate.by_window([sure, torn, sure], 2)
+    assert found == pytest.approx(np.array([[1, 0], [0.5, 0.5], [1, 0]]), abs=1e-3)
 
 
 def test_a_clip_is_the_mean_of_its_utterances_by_length() -> None:

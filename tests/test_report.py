@@ -18,8 +18,7 @@ from matplotlib.image import imread
 from serd.classifier import softmax
 from training import evaluate
 from training.corpora.clip import Clip
-from training.report import ReportError, measures, results_markdown, write
-from training.report.systems import System
+from training.report import ReportError, System, measures, results_markdown, write
 from training.report.tables import searches
 from training.runs import Scores
 
@@ -98,7 +97,7 @@ def markdown(text: str, heading: str = "# Results") -> list[list[str]]:
 def test_the_page_shows_the_figures_of_the_scores(tmp_path: Path) -> None:
     run = facts(tmp_path / "net")
     put(run, "subject-independent", 1, "fold-1", HALF_RIGHT)
-    page = body(write([run], tmp_path / "report"))
+    page = body(write([System(run)], tmp_path / "report"))
     assert table(page, "By emotion") == [
         ["calm", "100.0", "50.0", "66.7", "2"],
         ["happy", "50.0", "50.0", "50.0", "2"],
@@ -119,7 +118,7 @@ def test_the_page_shows_the_figures_of_the_scores(tmp_path: Path) -> None:
 def test_means_and_spreads_are_over_folds_and_seeds(run: Path, tmp_path: Path) -> None:
     put(run, "subject-independent", 2, "fold-1", HALF_RIGHT)
     put(run, "subject-independent", 2, "fold-2", HALF_RIGHT)
-    page = body(write([run], tmp_path / "report"))
+    page = body(write([System(run)], tmp_path / "report"))
     ((*_, accuracy, uar, _, seeds, count),) = table(page, "In percent")
     # UARs 2/3, 1 and 2/3, 2/3; means of the seeds 5/6 and 2/3
     assert (accuracy, uar) == ("78.6 ± 14.3", "75.0 ± 16.7")
@@ -145,7 +144,8 @@ def test_results_are_sorted_and_hold_random_beside_subject_independent(tmp_path:
     put(weak, "cross-corpus", 1, "tess", HALF_RIGHT)
     strong = facts(tmp_path / "strong")
     put(strong, "subject-independent", 1, "fold-1", ALL_RIGHT)
-    text = results_markdown([tmp_path / "weak", tmp_path / "strong", facts(tmp_path / "none")])
+    runs = [weak, strong, facts(tmp_path / "none")]
+    text = results_markdown([System(run) for run in runs])
     head, *rows = markdown(text)
     assert head == [
         "system",
@@ -177,14 +177,14 @@ def test_results_are_sorted_and_hold_random_beside_subject_independent(tmp_path:
 
 
 def test_one_note_of_several_systems_stands_once(tmp_path: Path) -> None:
-    runs = [facts(tmp_path / name, notes=["copy | left out"]) for name in ("a", "b")]
+    runs = [System(facts(tmp_path / name, notes=["copy | left out"])) for name in ("a", "b")]
     assert results_markdown(runs).count("- **All**: copy \\| left out") == 1
-    other = facts(tmp_path / "c")
+    other = System(facts(tmp_path / "c"))
     assert results_markdown([*runs, other]).count("- **a; b**: copy \\| left out") == 1
 
 
 def test_the_page_needs_nothing_beside_it(run: Path, tmp_path: Path) -> None:
-    page = write([run], tmp_path / "report")
+    page = write([System(run)], tmp_path / "report")
     text = page.read_text()
     assert "http:" not in text
     assert "https:" not in text
@@ -213,7 +213,7 @@ def test_pictures_hold_a_drawing(run: Path, tmp_path: Path) -> None:
     (run / "subject-independent" / "seed-1" / "fold-1" / "history.json").write_text(
         json.dumps({"loss": [2, 1, 0.5], "val_loss": [2, 1.5], "accuracy": [0.1, 0.2, 0.3]})
     )
-    files = list(write([run], tmp_path / "report").parent.glob("*.png"))
+    files = list(write([System(run)], tmp_path / "report").parent.glob("*.png"))
     assert any(file.stem.endswith("history") for file in files)
     for file in files:
         pixels = imread(file)
@@ -222,7 +222,7 @@ def test_pictures_hold_a_drawing(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_runs_give_the_same_page(run: Path, tmp_path: Path) -> None:
-    pages = [write([run], tmp_path / name).read_bytes() for name in ("first", "second")]
+    pages = [write([System(run)], tmp_path / name).read_bytes() for name in ("first", "second")]
     assert pages[0] == pages[1]
 
 
@@ -230,7 +230,7 @@ def test_names_are_text_only(tmp_path: Path) -> None:
     title = '<b>$x</b> & "y"'
     run = facts(tmp_path / "net", name="a/../b", title=title, notes=["<script>alert(1)</script>"])
     put(run, "subject-independent", 1, "fold 1", ALL_RIGHT)
-    page = write([run], tmp_path / "report")
+    page = write([System(run)], tmp_path / "report")
     assert "<script" not in page.read_text()
     assert title in [heading.text for heading in body(page).iter("h2")]
     assert title in [text.text for text in body(page).iter("text")]
@@ -241,7 +241,7 @@ def test_two_runs_of_one_name_keep_their_pictures(tmp_path: Path) -> None:
     runs = [facts(tmp_path / where / "net") for where in ("a", "b")]
     for run in runs:
         put(run, "subject-independent", 1, "fold-1", ALL_RIGHT)
-    page = write(runs, tmp_path / "report")
+    page = write([System(run) for run in runs], tmp_path / "report")
     names = {p.name for p in page.parent.glob("*confusion.png")}
     assert names == {f"{n}-subject-independent-confusion.png" for n in ("net", "net-2")}
 
@@ -254,7 +254,7 @@ def test_what_is_missing_or_broken_is_told_and_leaves_the_rest(run: Path, tmp_pa
     (folder / "history.json").write_text("not JSON")
     other = put(broken, "random", 1, "fold-2", ALL_RIGHT) / "int8.csv"
     other.write_text("clip,corpus,speaker,sex,emotion,calm\n1.wav,tiny,x,male,joyful,1\n")
-    page = body(write([broken, empty, run], tmp_path / "report"))
+    page = body(write([System(path) for path in (broken, empty, run)], tmp_path / "report"))
     rows = {row[0]: row[1:5] for row in table(page, "All systems")}
     assert rows["broken"] == ["100.0", "–", "100.0", "–"]
     assert rows["empty"] == ["–"] * 4
@@ -269,13 +269,13 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.jpg").write_text("")
     for name in ("photos", "nowhere", "photos/cat.jpg"):
         with pytest.raises(ReportError, match=f"^[^\n]*{name}[^\n]*run folder[^\n]*$"):
-            results_markdown([tmp_path / name])
+            System(tmp_path / name)
 
 
 def test_an_output_that_cannot_be_written_is_one_line(run: Path, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
     with pytest.raises(ReportError, match=r"^[^\n]*index\.html: file exists$"):
-        write([run], tmp_path / "report")
+        write([System(run)], tmp_path / "report")
 
 
 def test_the_temperature_of_one_window_is_undone_exactly() -> None:
@@ -293,7 +293,7 @@ def test_calibration_is_shown_before_and_after_the_temperature(run: Path, tmp_pa
         card.write_text(json.dumps({"temperature": 2}))
     # 10 of 11 clips have speech, 9 of them are right; after: all confidence 0.8,
     # before: 0.8² / (0.8² + 2 · 0.1²) = 0.970
-    text = write([run], tmp_path / "report").read_text()
+    text = write([System(run)], tmp_path / "report").read_text()
     assert f"after, ECE {100 * 10 / 11 * (0.9 - 0.8):.1f} %" in text
     assert f"before, ECE {100 * 10 / 11 * (0.64 / 0.66 - 0.9):.1f} %" in text
     assert "2.00…2.00" in text
@@ -337,7 +337,7 @@ def test_searches_and_curves_are_shown(run: Path, tmp_path: Path) -> None:
         "learning": {"sizes": [100, 200, 300], **parts},
     }
     (run / "curves.json").write_text(json.dumps(curves))
-    page = write([run], tmp_path / "report")
+    page = write([System(run)], tmp_path / "report")
     assert table(body(page), "Grid search, UAR") == [
         ["C = 10", "60.0 ± 1.0"],
         ["C = 1", "50.0 ± 2.0"],

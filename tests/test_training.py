@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -234,7 +235,8 @@ def test_the_run_folder_tells_what_was_done(made: tuple[str, Path]) -> None:
     assert len(folds) == expected
     for fold in folds:
         epochs = 2 if name == "mobilenetv2" else 1
-        assert len(fold.history()["val_loss"]) == epochs
+        history = json.loads((fold.path / "history.json").read_text())
+        assert len(history["val_loss"]) == epochs
         scores = fold.scores(facts["kind"])
         assert len(scores.truth) == len(set(scores.clips))
     page = (run.path / "report" / "index.html").read_text()
@@ -255,6 +257,25 @@ def test_a_run_goes_on_where_it_was(made: tuple[str, Path]) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("made", ["cnn"], indirect=True)
+def test_other_float_ops_make_int8_anew_and_nothing_else(
+    made: tuple[str, Path], tmp_path: Path
+) -> None:
+    name, folder = made
+    run = shutil.copytree(folder / "runs" / name, tmp_path / "run")
+    settings = CONFIGS[name].replace('["SOFTMAX", "MUL", "MEAN"]', "[]")
+    (tmp_path / "cnn.toml").write_text(settings)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("model.*")}
+    words = ["evaluate", str(tmp_path / "cnn.toml"), "--data", "data", "--run", str(run)]
+    for expected in ({"int8"}, set()):
+        done = serd_train(folder, *words)
+        assert done.returncode == 0, done.stderr[-2000:]
+        after = {path: path.stat().st_mtime_ns for path in run.rglob("model.tflite")}
+        assert {path.parent.name for path in after if after[path] != before[path]} == expected
+        before |= after
+
+
+@pytest.mark.timeout(600)
 def test_the_temperature_is_that_of_people_kept_out(made: tuple[str, Path]) -> None:
     name, folder = made
     experiment = Experiment(
@@ -267,17 +288,16 @@ def test_the_temperature_is_that_of_people_kept_out(made: tuple[str, Path]) -> N
     _, split = experiment.final()
     held_out = experiment.recordings.examples(split.validation)
     classifier = Classifier(bundle.load(folder / "models" / called(name)))
-    logits = np.stack([classifier.logits(u.samples) for u in held_out.utterances])
+    logits = [classifier.logits(u.samples) for u in held_out.utterances]
     assert classifier.card.temperature == evaluate.fit_temperature(logits, held_out.labels)
     said = [classifier.classify(u.samples).confidence for u in held_out.utterances]
     assert classifier.card.uncertain_below == round(float(np.quantile(said, 0.1)), 3)
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("made", ["mlp"], indirect=True)
 def test_a_bundle_of_another_kind_replaces_no_other_thing(made: tuple[str, Path]) -> None:
     name, folder = made
-    if name != "mlp":
-        return
     (folder / "own").mkdir()
     (folder / "own" / "diary.txt").touch()
     for output, code in (("own", 2), ("dynamic", 0)):

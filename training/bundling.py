@@ -69,12 +69,12 @@ def convert(
             quantization=kind,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         )
-        network = Network(file)
-        temperature = _temperature(Classifier(Bundle(card, network, file.parent)), held_out)
-        card = card.model_copy(update={"temperature": temperature})
-        classifier = Classifier(Bundle(card, network, file.parent))
-        threshold = _threshold(classifier, held_out, config.training.uncertain_share)
-        write(card.model_copy(update={"uncertain_below": threshold}), file.parent)
+        logits = _logits(Classifier(Bundle(card, Network(file), file.parent)), held_out)
+        temperature = evaluate.fit_temperature(logits, held_out.labels)
+        said = evaluate.by_window(logits, temperature).max(axis=1)
+        threshold = round(float(np.quantile(said, config.training.uncertain_share)), 3)
+        fitted = {"temperature": temperature, "uncertain_below": threshold}
+        write(card.model_copy(update=fitted), file.parent)
     return folders
 
 
@@ -147,8 +147,8 @@ def parity(
     said: dict[str, Any] = {"utterances": len(truth)}
     said["keras"] = {"uar": round(evaluate.figures(expected, truth)["uar"], 4)}
     for kind, folder in folders.items():
-        logits = _logits(Classifier(bundle.load(folder)), held_out)
-        found = softmax(logits)
+        first = [rows[0] for rows in _logits(Classifier(bundle.load(folder)), held_out)]
+        found = softmax(np.stack(first))
         moved = np.abs(found - expected)
         said[kind] = {
             "max_difference": round(float(moved.max()), 5),
@@ -191,18 +191,8 @@ def sources(
     return (*heard, *(table.model_dump() for table in others))
 
 
-def _temperature(classifier: Classifier, held_out: Examples) -> float:
-    return evaluate.fit_temperature(_logits(classifier, held_out), held_out.labels)
-
-
-def _threshold(classifier: Classifier, held_out: Examples, share: float) -> float:
-    """So that this share of what is said is called uncertain."""
-    said = [classifier.classify(u.samples).confidence for u in held_out.utterances]
-    return round(float(np.quantile(said, share)), 3)
-
-
-def _logits(classifier: Classifier, examples: Examples) -> Floats:
-    return np.stack([classifier.logits(u.samples) for u in examples.utterances])
+def _logits(classifier: Classifier, examples: Examples) -> list[Floats]:
+    return [classifier.logits(u.samples) for u in examples.utterances]
 
 
 def _calibration_inputs(config: Config, own: Examples, seed: int) -> dict[str, Floats]:

@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from training.config import Config
     from training.experiment import Experiment
+    from training.report import Denoisers, System
 
 CONFIGS = Path(__file__).parent / "configs"
 _CACHE = Path(".cache/features")
@@ -174,9 +175,9 @@ def report(
     """Write one HTML page of all runs, and its pictures as PNG files."""
     from training.report import results_markdown
 
-    _report(runs, output, data)
+    systems, studies = _report(runs, output, data)
     if results:
-        results.write_text(results_markdown(runs))
+        results.write_text(results_markdown(systems, studies))
 
 
 @app.command()
@@ -261,18 +262,22 @@ def _folder(config: "Config", run: Path | None) -> Path:
     return run or Path("runs") / config.name
 
 
-def _report(runs: Sequence[Path], output: Path, data: Path | None) -> None:
+def _report(
+    runs: Sequence[Path], output: Path, data: Path | None
+) -> "tuple[list[System], list[Denoisers]]":
     """Write the page; with the data, it also shows the sound of the first run's corpora."""
     from training import corpora, report
     from training.corpora.clip import CorpusError
 
+    systems, studies = report.read(runs)
     clips = []
     try:
-        for name in report.corpora_of(runs[0]) if data else ():
+        for name in systems[0].corpora if data and systems else ():
             clips += corpora.load(name, data or Path())
     except CorpusError as error:
         print(f"serd-train: no sounds are shown: {error}", file=sys.stderr)
-    print(report.write(runs, output, clips))
+    print(report.write(systems, output, clips, studies))
+    return systems, studies
 
 
 def _command() -> str:

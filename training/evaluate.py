@@ -108,16 +108,31 @@ def calibration_error(confidence: Any, correct: NDArray[np.bool_]) -> float:
     return float((found.share * np.abs(found.accuracy - found.confidence)).sum())
 
 
-def fit_temperature(logits: Floats, labels: NDArray[np.int_]) -> float:
+def by_window(logits: Sequence[Floats], temperature: float) -> NDArray[np.float64]:
+    """Each utterance's mean over its windows, as `serd.classifier` answers.
+
+    Args:
+        logits: of each utterance float32 `[windows, labels]`.
+        temperature: they are divided by it.
+
+    Returns:
+        Probabilities `[utterances, labels]`.
+    """
+    counts = np.array([len(windows) for windows in logits])
+    each = softmax(np.concatenate(logits) / temperature).astype(np.float64)
+    return np.add.reduceat(each, np.cumsum(counts) - counts) / counts[:, None]
+
+
+def fit_temperature(logits: Sequence[Floats], labels: NDArray[np.int_]) -> float:
     """The temperature that makes held-out labels most likely.
 
     Args:
-        logits: float32 `[n, labels]` of speakers who were not trained on.
-        labels: int `[n]`.
+        logits: of each utterance float32 `[windows, labels]`, of speakers not trained on.
+        labels: int `[utterances]`.
     """
     candidates = np.geomspace(0.25, 4, 81)
     rows = np.arange(len(labels))
-    losses = [-np.log(softmax(logits / t)[rows, labels] + 1e-9).mean() for t in candidates]
+    losses = [-np.log(by_window(logits, t)[rows, labels] + 1e-9).mean() for t in candidates]
     return round(float(candidates[int(np.argmin(losses))]), 3)
 
 

@@ -72,8 +72,7 @@ class Experiment:
         from training.train import fit  # slow: not before the clips are known to be fit
 
         with self._run.lock():
-            self._check()
-            whole.write(self._run.path / _CONFIG_FILE, self._config.model_dump_json(indent=2))
+            self._continue()
             command = self._command if todo else self._run.facts.get("command", self._command)
             self._run.write_facts({**self._run.facts, **self._facts(), "command": command})
             for note in self.recordings.notes if todo else ():
@@ -94,7 +93,7 @@ class Experiment:
         """
         splits = self.splits()
         with self._run.lock():
-            self._check()
+            self._continue()
             for fold, split in splits:
                 self._measure(fold, split)
             said: dict[str, Any] = {}
@@ -114,7 +113,7 @@ class Experiment:
         fold, split = self.final()
         held_out = self.recordings.examples(split.validation)
         with self._run.lock():
-            self._check()
+            self._continue()
             network = trained(fold.model)
             folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
             parity = bundling.parity(config, network, folders, held_out)
@@ -182,11 +181,18 @@ class Experiment:
             "notes": [*config.notes, *self.recordings.notes],
         }
 
-    def _check(self) -> None:
-        """Refuse a run whose networks were trained otherwise, or on other clips."""
-        if not self._run.begun:
-            return
+    def _continue(self) -> None:
+        """Go on with the run folder by this configuration, where what is there allows it.
+
+        Raises:
+            ConfigError: its networks were trained otherwise, or on other clips.
+        """
         kept = self._run.path / _CONFIG_FILE
+        if self._run.begun:
+            self._keep_what_fits(kept)
+        whole.write(kept, self._config.model_dump_json(indent=2))
+
+    def _keep_what_fits(self, kept: Path) -> None:
         try:
             before = Config.model_validate_json(kept.read_text())
             data = self._run.facts.get("data")
@@ -204,3 +210,6 @@ class Experiment:
                 f"{self._run.path}: its networks were trained with other {parts[0]};"
                 f" name another folder with --run, or remove it{weights}"
             )
+        if before.conversion.float_ops != self._config.conversion.float_ops:
+            for fold, _ in splits:
+                fold.drop("int8")

@@ -1,15 +1,16 @@
 """What an experiment leaves in its run folder, written and read in one place.
 
 runs/NAME/
-run.json                                what was run, on what, by what
-config.json                             the settings that the networks were trained by
-PROTOCOL/seed-1/FOLD/fold.json          who was on which side, and what trained it
-model.keras        the trained network
-history.json       loss and accuracy of each epoch
-KIND/              the bundle that it became, KIND as in `--kind`
-KIND.csv           the test clips' scores
-final/seed-1/final/                     the network of the bundle; tests on nobody
-results.json                            the figures, of all the scores
+    run.json                    what was run, on what, by what
+    config.json                 the settings that the networks were trained by
+    PROTOCOL/seed-1/FOLD/
+        fold.json               who was on which side, and what trained it
+        model.keras             the trained network
+        history.json            loss and accuracy of each epoch
+        KIND/                   the bundle that it became, KIND as in `--kind`
+        KIND.csv                the test clips' scores
+    final/seed-1/final/         the network of the bundle; tests on nobody
+    results.json                the figures, of all the scores
 """
 
 import csv
@@ -131,13 +132,13 @@ class Fold:
                 old.unlink()
         whole.write_json(self.path / _FOLD_FILE, {"sides": sides, "made": made})
 
+    def drop(self, kind: str) -> None:
+        """Remove the bundle of this kind and what it said."""
+        shutil.rmtree(self.path / kind, ignore_errors=True)
+        (self.path / f"{kind}.csv").unlink(missing_ok=True)
+
     def scores(self, kind: str) -> Scores:
         return Scores.read(self.path / f"{kind}.csv")
-
-    def history(self) -> dict[str, list[float]]:
-        """`loss`, `accuracy`, `val_loss`, `val_accuracy` by epoch; empty where none was kept."""
-        file = self.path / HISTORY_FILE
-        return json.loads(file.read_text()) if file.is_file() else {}
 
     @property
     def _facts(self) -> dict[str, Any]:

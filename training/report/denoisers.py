@@ -33,10 +33,15 @@ _STYLES = ((GREY, "s"), (ORANGE, "^"), (BLUE, "o"))
 
 
 @dataclass(frozen=True)
-class Run:
+class Denoisers:
     """What a study of denoisers left in its folder."""
 
     path: Path
+
+    @classmethod
+    def are_in(cls, run: Path) -> bool:
+        """Whether a run folder is of this kind."""
+        return (run / SOUND).is_file()
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -53,19 +58,14 @@ class Run:
         return json.loads(file.read_text()) if file.is_file() else {}
 
 
-def is_one(run: Path) -> bool:
-    """Whether a run folder is a denoiser's."""
-    return (run / SOUND).is_file()
-
-
-def tables_of(run: Run) -> list[Table]:
+def tables_of(run: Denoisers) -> list[Table]:
     """Sound by measure, and recognition."""
     means = {measure: listening.means(run.sound, measure) for measure in MEASURES}
     found = [*tables.of_sound(means), tables.of_rooms(listening.in_rooms(run.sound))]
     return [*found, tables.of_recognition(run.recognition["folds"])] if run.recognition else found
 
 
-def section(run: Run, anchor: str, output: Path) -> Html:
+def section(run: Denoisers, anchor: str, output: Path) -> Html:
     """Tables and pictures."""
     parts = [terms(_LEGEND), *map(html_table, tables_of(run))]
     name = f"{anchor}-sound"

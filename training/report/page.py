@@ -6,6 +6,7 @@ from pathlib import Path
 from serd.settings import reason
 from training.corpora.clip import Clip
 from training.report import denoisers, detail, outcomes, sounds, tables
+from training.report.denoisers import Denoisers
 from training.report.figures import render
 from training.report.markup import Html, element, picture, slug, table, terms
 from training.report.results import HOW_TO_READ
@@ -16,37 +17,41 @@ _DENOISER = "denoiser"
 _TITLE = "Emotions in speech: what was measured"
 
 
-def write(runs: Sequence[Path], output: Path, clips: Sequence[Clip] = ()) -> Path:
+def write(
+    systems: Sequence[System],
+    output: Path,
+    clips: Sequence[Clip] = (),
+    studies: Sequence[Denoisers] = (),
+) -> Path:
     """Write the page of some runs.
 
     Args:
-        runs: run folders.
+        systems: in any order; the best is shown first.
         output: a folder; gets `index.html` and a PNG of every picture in it.
         clips: of the first one of each emotion, the page shows what the sound looks like.
+        studies: of denoisers.
 
     Returns:
         The page.
 
     Raises:
-        ReportError: one of the runs is not a run folder, or the output cannot be written.
+        ReportError: the output cannot be written.
     """
-    own = [denoisers.Run(path) for path in runs if denoisers.is_one(path)]
-    systems = tables.by_strict_uar([System(p) for p in runs if not denoisers.is_one(p)])
     page = output / "index.html"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(systems, own, output, clips), "utf-8")
+        page.write_text(_page(tables.by_strict_uar(systems), studies, output, clips), "utf-8")
     except OSError as error:
         raise ReportError(f"{page}: {reason(error)}") from error
     return page
 
 
 def _page(
-    systems: Sequence[System], own: Sequence[denoisers.Run], output: Path, clips: Sequence[Clip]
+    systems: Sequence[System], studies: Sequence[Denoisers], output: Path, clips: Sequence[Clip]
 ) -> str:
     anchors = list(_anchors(systems))
     links = [(f"#{a}", s.title) for a, s in zip(anchors, systems, strict=True)]
-    links += [(f"#{_DENOISER}-{n}", run.facts["title"]) for n, run in enumerate(own)]
+    links += [(f"#{_DENOISER}-{n}", run.facts["title"]) for n, run in enumerate(studies)]
     links += [("#sounds", "What the sound looks like")] if clips else []
     items = (element("li", element("a", text, href=href)) for href, text in links)
     main = element(
@@ -57,7 +62,7 @@ def _page(
             detail.section(system, anchor, output)
             for system, anchor in zip(systems, anchors, strict=True)
         ),
-        *(denoisers.section(run, f"{_DENOISER}-{n}", output) for n, run in enumerate(own)),
+        *(denoisers.section(run, f"{_DENOISER}-{n}", output) for n, run in enumerate(studies)),
         *([sounds.section(clips, output)] if clips else []),
     )
     head = (

@@ -1,9 +1,9 @@
 """training/RESULTS.md: every system in tables."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from training.report import denoisers, tables
+from training.report.denoisers import Denoisers
 from training.report.systems import RANDOM, STRICT, System
 from training.tables import NONE, Table, cell, markdown
 
@@ -18,14 +18,9 @@ HOW_TO_READ = (
 """What the columns mean."""
 
 
-def results_markdown(runs: Sequence[Path]) -> str:
-    """The tables of all run folders, best system first.
-
-    Raises:
-        ReportError: one of them is not a run folder.
-    """
-    own = [denoisers.Run(path) for path in runs if denoisers.is_one(path)]
-    systems = tables.by_strict_uar([System(p) for p in runs if not denoisers.is_one(p)])
+def results_markdown(systems: Sequence[System], studies: Sequence[Denoisers] = ()) -> str:
+    """The tables of all, best system first, denoisers last."""
+    systems = tables.by_strict_uar(systems)
     others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
     parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
     table = tables.comparison(systems)
@@ -43,7 +38,7 @@ def results_markdown(runs: Sequence[Path]) -> str:
         for note, who in notes.items()
     ]
     parts += ["## Notes", "\n".join(lines)] if lines else []
-    for run in own:
+    for run in studies:
         parts += [f"## {run.facts['title']}"]
         parts += [part for t in denoisers.tables_of(run) for part in (f"{t.caption}:", markdown(t))]
     parts += ["## How each row was made", markdown(made(systems), code=True)]

@@ -13,7 +13,7 @@ from serd.audio import Floats
 from serd.bundle import CARD_FILE
 from training import evaluate
 from training.report.measures import Doubles, Truth, before_temperature
-from training.runs import Fold, Run, Scores
+from training.runs import HISTORY_FILE, Fold, Run, Scores
 
 STRICT, RANDOM = "subject-independent", "random"
 PROTOCOLS = (STRICT, RANDOM, "cross-corpus", "statement-held-out")
@@ -90,6 +90,11 @@ class System:
         self._measured = {kind: list(self._read(kind)) for kind in self.kinds}
 
     @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of those that were tested on."""
+        return tuple(self.facts.get("corpora") or ())
+
+    @property
     def protocols(self) -> list[str]:
         """Those that are measured, in the order of `PROTOCOLS`."""
         found = {m.fold.protocol for measured in self._measured.values() for m in measured}
@@ -102,7 +107,7 @@ class System:
 
     def histories(self, protocol: str) -> list[dict[str, list[float]]]:
         """What was kept of the epochs of each fold."""
-        kept = (self._json(m.fold.path / "history.json") for m in self.measured(protocol))
+        kept = (self._json(m.fold.path / HISTORY_FILE) for m in self.measured(protocol))
         return [history for history in kept if history]
 
     def kept(self, name: str) -> dict[str, dict[str, Any]]:
@@ -147,8 +152,3 @@ class System:
         line = f"{file.relative_to(self.path)}: not used: {' '.join(str(why).split())}"
         if line not in self.problems:
             self.problems.append(line)
-
-
-def corpora_of(run: Path) -> tuple[str, ...]:
-    """Names of the corpora that were tested on; raises ReportError."""
-    return tuple(System(run).facts.get("corpora") or ())
