@@ -121,6 +121,9 @@ def test_noise_comes_from_all_kinds_but_voices(folder: Path) -> None:
     options = Augmentation(noise_snr_db=(0, 0), noise_share=1, noise=("hum",))
     noise = [varied(options, SOUND, seed, folder) - SOUND for seed in range(40)]
     assert {int(np.abs(np.fft.rfft(n)).argmax()) for n in noise} == {100, 3000}
+    some = options.model_copy(update={"noise_without": ("low",)})
+    noise = [varied(some, SOUND, seed, folder) - SOUND for seed in range(10)]
+    assert {int(np.abs(np.fft.rfft(n)).argmax()) for n in noise} == {3000}
 
 
 def test_colours_are_smooth_and_differ() -> None:
