@@ -23,7 +23,7 @@ CONFIG = """
 name = "cleaner"
 version = "0.1"
 title = "Tiny denoiser"
-classifier = "listener.toml"
+classifiers = ["listener.toml", "noisy.toml"]
 frames = 32
 context = 4
 test_clips = 4
@@ -51,6 +51,12 @@ validators = 2
 [conversion]
 kind = "int8"
 """
+HEARS_NOISE = """
+[augmentation]
+noise_snr_db = [0, 20]
+denoised_share = 0.5
+denoiser = "models/cleaner"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.toml").write_text(CONFIG)
     listener = CONFIGS["mlp"].replace("random = [1]", "subject-independent = [1]")
     (folder / "listener.toml").write_text(listener)
+    (folder / "noisy.toml").write_text(listener.replace('"mlp"', '"noisy"', 1) + HEARS_NOISE)
     done = serd_train(folder, "reproduce", "tiny.toml", "--data", "data")
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return folder
@@ -83,12 +90,15 @@ def test_it_takes_noise_out(folder: Path) -> None:
 def test_the_bundle_says_what_it_does_and_when(folder: Path) -> None:
     card = denoiser.load(folder / "models" / "cleaner").card
     assert (card.frames, card.context, card.quantization) == (32, 4, "int8")
-    recognition = json.loads((folder / "runs" / "cleaner" / "recognition.json").read_text())
-    assert card.below_snr_db == recognition["threshold_db"]
-    assert len(recognition["folds"]) == 3
-    for fold in recognition["folds"]:
-        for mode in ("off", "on", "auto"):
-            assert all(0 <= uar <= 1 for uar in fold[mode].values())
+    files = [folder / f"runs/cleaner/recognition/{name}.json" for name in ("mlp", "noisy")]
+    asked = [json.loads(file.read_text()) for file in files]
+    assert card.below_snr_db == asked[0]["threshold_db"]
+    assert card.metrics["recognition"] == {said["title"]: said["folds"] for said in asked}
+    for said in asked:
+        assert len(said["folds"]) == 3
+        for fold in said["folds"]:
+            for mode in ("off", "on", "auto"):
+                assert all(0 <= uar <= 1 for uar in fold[mode].values())
     assert set(card.metrics["sound"]) == set(MEASURES)
     about = (folder / "models" / "cleaner" / "README.md").read_text()
     assert "## What it does to recognition" in about

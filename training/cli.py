@@ -196,10 +196,10 @@ def reproduce(
 
         loaded_denoising = denoising.load(path)
         folder = run or Path("runs") / loaded_denoising.name
-        classifier = _load(loaded_denoising.classifier, None)
+        asked = [_load(name, None) for name in loaded_denoising.classifiers]
         own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
         output = models / loaded_denoising.name
-        own.reproduce(_of(classifier, data, folder.parent / classifier.name), output)
+        own.reproduce([_of(c, data, folder.parent / c.name) for c in asked], output)
         print(output)
         _report([folder], folder / "report", None)
         return

@@ -40,6 +40,14 @@ class Experiment:
         self._cache = cache
         self._command = command
 
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    @property
+    def title(self) -> str:
+        return self._config.title or self._config.name
+
     @cached_property
     def recordings(self) -> Recordings:
         config = self._config
@@ -173,7 +181,7 @@ class Experiment:
         return {
             "name": config.name,
             "version": config.version,
-            "title": config.title or config.name,
+            "title": self.title,
             "labels": config.labels,
             "kind": config.conversion.kind,
             "kinds": self.kinds,

@@ -87,8 +87,9 @@ class Study(Table):
     conversion: Conversion = Conversion()
     test_clips: int = Field(120, gt=0)
     """How many utterances are listened to."""
-    classifier: str = "cnn"
-    """The file in `configs` whose network decides when noise is taken out."""
+    classifiers: tuple[str, ...] = Field(("cnn",), min_length=1)
+    """Files in `configs` whose networks are asked what they hear. The first decides when noise is
+    taken out; the others may train with the denoiser that is published then."""
     notes: tuple[str, ...] = ()
 
 

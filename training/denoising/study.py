@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from training.recordings import Recordings
 from training.runs import Fold, Run
 from training.splits import Protocol, Split
 
-SOUND, RECOGNITION, EXAMPLES = "sound.csv", "recognition.json", "examples"
+SOUND, RECOGNITION, EXAMPLES = "sound.csv", "recognition", "examples"
 """What a run folder holds."""
 VERSIONS = ("speech", "in noise", "denoised")
 """Of each example, in files `CLIP-VERSION.flac`."""
@@ -101,7 +101,7 @@ class Denoising:
                 audio.write_blocks(folder / f"{heard.kind}-{version}.flac", [sound])
 
     def ask(self, classifier: Experiment) -> dict[str, Any]:
-        """What noise does to a classifier, and what taking it out does; in `recognition.json`.
+        """What noise does to a classifier, and what taking it out does; in `recognition/NAME.json`.
 
         In every subject-independent fold of the classifier's first seed, the threshold of
         `auto` is chosen with the people who validated and the noises for validation, and then
@@ -112,9 +112,9 @@ class Denoising:
             classifier: an experiment that is trained, on none of the denoiser's speakers.
 
         Returns:
-            `threshold_db`, and `folds`: `threshold_db`, and UAR by mode and SNR.
+            `title`, `threshold_db`, and `folds`: `threshold_db`, and UAR by mode and SNR.
         """
-        file = self._run.path / RECOGNITION
+        file = self._run.path / RECOGNITION / f"{classifier.name}.json"
         if not file.is_file():
             folds = []
             for fold, split in classifier.splits():
@@ -122,29 +122,39 @@ class Denoising:
                     threshold = self._threshold(classifier, fold, split)
                     asked = self._answers(classifier, fold, split, split.test, self._sides.test)
                     folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
-            said = {"threshold_db": self._threshold(classifier, *classifier.final())}
-            whole.write_json(file, {**said, "folds": folds})
+            threshold = self._threshold(classifier, *classifier.final())
+            said = {"title": classifier.title, "threshold_db": threshold, "folds": folds}
+            file.parent.mkdir(exist_ok=True)
+            whole.write_json(file, said)
         return json.loads(file.read_text())
 
-    def publish(self, output: Path, asked: dict[str, Any]) -> None:
-        """Write the bundle of the first network, with what `listen` and `ask` have found."""
+    def publish(self, output: Path, asked: Sequence[dict[str, Any]]) -> None:
+        """Write the bundle of the first network, with what `listen` and `ask` have found.
+
+        Args:
+            output: the bundle's folder.
+            asked: of each classifier; the first one's threshold is published.
+        """
         published = f"{next(iter(self._study.networks))}, {self._study.conversion.kind}"
         rows = self.listen()
         metrics = {
             "published": published,
             "sound": {measure: listening.means(rows, measure) for measure in MEASURES},
             "rooms": listening.in_rooms(rows),
-            "recognition": asked["folds"],
+            "recognition": {said["title"]: said["folds"] for said in asked},
         }
-        bundling.publish(self._published(), output, metrics, asked["threshold_db"])
+        bundling.publish(self._published(), output, metrics, asked[0]["threshold_db"])
 
-    def reproduce(self, classifier: Experiment, output: Path) -> None:
+    def reproduce(self, classifiers: Iterable[Experiment], output: Path) -> None:
         """Everything, from audio to the bundle; what is done already is kept."""
         self.train()
         self.listen()
         self.show()
-        classifier.train()
-        self.publish(output, self.ask(classifier))
+        asked = []
+        for classifier in classifiers:
+            classifier.train()
+            asked.append(self.ask(classifier))
+            self.publish(output, asked)  # at once: the next may train with it
 
     @cached_property
     def _recordings(self) -> Recordings:

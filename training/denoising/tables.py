@@ -39,13 +39,14 @@ def of_rooms(rooms: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
     return Table(f"At {listening.ROOMS_DB} dB", tuple(head), [tuple(row) for row in rows.values()])
 
 
-def of_recognition(folds: Sequence[Mapping[str, Any]]) -> Table:
-    """UAR by mode and SNR; folds as `Denoising.ask` gives them."""
+def of_recognition(asked: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """UAR by mode and SNR; of each classifier its folds, as `Denoising.ask` gives them."""
     rows = []
-    for mode in MODES:
-        each = [[fold[mode][snr] for fold in folds] for snr in map(str, grid.SNRS_DB)]
-        rows.append((mode, *map(mean_sd, each)))
-    head = ("noise is taken out", *map(snr_name, grid.SNRS_DB))
+    for title, folds in asked.items():
+        for mode in MODES:
+            each = [[fold[mode][snr] for fold in folds] for snr in map(str, grid.SNRS_DB)]
+            rows.append((title, mode, *map(mean_sd, each)))
+    head = ("classifier", "noise is taken out", *map(snr_name, grid.SNRS_DB))
     return Table("UAR, in percent: mean ± sd over folds", head, rows)
 
 

@@ -18,7 +18,7 @@ from serd.features import FeatureSpec, extract
 from training.denoising import grid, listening, tables
 from training.denoising.quality import MEASURES
 from training.denoising.study import EXAMPLES, RECOGNITION, SOUND, VERSIONS
-from training.report.figures import BLUE, GREY, ORANGE, Figure, blank, render
+from training.report.figures import BLUE, GREY, ORANGE, Axes, Figure, blank, render
 from training.report.markup import Html, element, picture, terms
 from training.report.markup import table as html_table
 from training.tables import Table
@@ -52,17 +52,18 @@ class Denoisers:
         return listening.read(self.path / SOUND)
 
     @cached_property
-    def recognition(self) -> dict[str, Any]:
-        """Empty where no classifier was asked."""
-        file = self.path / RECOGNITION
-        return json.loads(file.read_text()) if file.is_file() else {}
+    def recognition(self) -> dict[str, list[dict[str, Any]]]:
+        """Of each classifier that was asked, by its title, the folds."""
+        files = sorted((self.path / RECOGNITION).glob("*.json"))
+        asked = (json.loads(file.read_text()) for file in files)
+        return {said["title"]: said["folds"] for said in asked}
 
 
 def tables_of(run: Denoisers) -> list[Table]:
     """Sound by measure, and recognition."""
     means = {measure: listening.means(run.sound, measure) for measure in MEASURES}
     found = [*tables.of_sound(means), tables.of_rooms(listening.in_rooms(run.sound))]
-    return [*found, tables.of_recognition(run.recognition["folds"])] if run.recognition else found
+    return [*found, tables.of_recognition(run.recognition)] if run.recognition else found
 
 
 def section(run: Denoisers, anchor: str, output: Path) -> Html:
@@ -94,13 +95,22 @@ def _draw_sound(rows: Sequence[listening.Row]) -> Figure:
     return figure
 
 
-def _draw_recognition(said: Mapping[str, Any]) -> Figure:
-    figure = blank(3.4)
-    axes = figure.subplots()
+def _draw_recognition(asked: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    figure = blank(0.6 + 2.8 * len(asked))
+    panels = figure.subplots(len(asked), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (title, folds) in zip(panels, asked.items(), strict=True):
+        _draw_modes(axes, folds)
+        axes.set(title=title, ylabel="UAR (%)")
+    panels[-1].set_xlabel("SNR")
+    panels[0].legend()
+    return figure
+
+
+def _draw_modes(axes: Axes, folds: Sequence[Mapping[str, Any]]) -> None:
     places = np.arange(len(grid.SNRS_DB))
     for offset, mode, (color, marker) in zip((-0.06, 0, 0.06), tables.MODES, _STYLES, strict=True):
         each = 100 * np.array(
-            [[fold[mode][str(snr_db)] for snr_db in grid.SNRS_DB] for fold in said["folds"]]
+            [[fold[mode][str(snr_db)] for snr_db in grid.SNRS_DB] for fold in folds]
         )
         axes.errorbar(
             places + offset,
@@ -111,14 +121,7 @@ def _draw_recognition(said: Mapping[str, Any]) -> Figure:
             capsize=2,
             label=mode,
         )
-    axes.set(
-        xticks=places,
-        xticklabels=map(tables.snr_name, grid.SNRS_DB),
-        ylabel="UAR (%)",
-        xlabel="SNR",
-    )
-    axes.legend()
-    return figure
+    axes.set(xticks=places, xticklabels=map(tables.snr_name, grid.SNRS_DB))
 
 
 def _examples(folder: Path, anchor: str, output: Path) -> Iterator[Html]:
