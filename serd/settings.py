@@ -228,6 +228,7 @@ def first_line(error: ValidationError) -> str:
     first, *others = error.errors()
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
     said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-    said = said.removeprefix("Value error, ").replace("\n", " ")
+    said = said.removeprefix("Value error, ").replace("valid tuple", "valid list")
+    said = said.replace("\n", " ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{place}: {said}{more}" if place else said + more

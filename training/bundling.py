@@ -1,6 +1,7 @@
 """From a trained network to a bundle: converted, calibrated, described, compared."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,16 +89,24 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
         facts: for the card: `data`, `metrics`, `trained_by`.
 
     Raises:
-        BundlingError: there is something else already.
+        BundlingError: there is something else already, or nothing can be written.
     """
-    if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
-        raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
+    check(output)
     licence = _licence(config.data.corpora)
     named = {"name": config.name, "version": config.version, "licence": licence, **facts}
     card = bundle.read_card(folder).model_copy(update=named)
     whole.write(output / bundle.MODEL_FILE, (folder / bundle.MODEL_FILE).read_bytes())
     _write(card, output)
     whole.write(output / "README.md", readme(card))
+
+
+def check(output: Path) -> None:
+    """Make sure that a bundle may be written there; raises BundlingError."""
+    if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
+        raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BundlingError(f"{output}: cannot be written; name another folder")
 
 
 def parity(

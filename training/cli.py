@@ -1,5 +1,6 @@
 """The command line of training."""
 
+import logging
 import os
 import shlex
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(__file__).parent / "configs"
 _CACHE = Path(".cache/features")
+_INTERRUPTED = 130
 _PLACES = ("--data", "--run", "--models", "--output")
 
 app = typer.Typer(
@@ -49,14 +51,21 @@ ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 def main() -> NoReturn:
     """Run a command; expected errors are one line, exit code 2."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in serd.cli
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Of a missing GPU and of functions traced again; what matters is raised.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         app()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("serd-train: interrupted; the same command goes on from there", file=sys.stderr)
+        raise
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is missing: pip install 'serd[training]'")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
+        from serd.settings import reason
+
+        _fail(f"{error.filename}: {reason(error)}" if error.filename else reason(error))
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("training", "serd"):
             raise
@@ -199,20 +208,31 @@ def reproduce(
         made = study.reproduce(loaded_study, _data(data), runs, _CACHE, _command())
         _report(made, runs / loaded_study.name / "report", data)
         return
+    from training import bundling
+
     loaded = _load(config, weights)
+    output = models / loaded.name
+    bundling.check(output)  # not after hours of training
     experiment = _of(loaded, data, run)
     experiment.train()
     metrics = experiment.evaluate()
-    experiment.bundle(models / loaded.name, loaded.conversion.kind, metrics)
+    experiment.bundle(output, loaded.conversion.kind, metrics)
     experiment.note_cost()
-    print(models / loaded.name)
+    print(output)
     folder = _folder(loaded, run)
     _report([folder], folder / "report", data)
 
 
 def _path(config: str) -> Path:
     named = CONFIGS / f"{config}.toml"
-    return named if named.is_file() else Path(config)
+    if named.is_file():
+        return named
+    if not Path(config).exists() and not config.endswith(".toml"):
+        from training.config import ConfigError
+
+        names = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
+        raise ConfigError(f"{config}: no such file, and none of {names}")
+    return Path(config)
 
 
 def _load(config: str, weights: str | None) -> "Config":
