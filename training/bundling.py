@@ -91,7 +91,7 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
     Raises:
         BundlingError: there is something else already, or nothing can be written.
     """
-    check(output)
+    check_output(output)
     licence = _licence(config.data.corpora)
     named = {"name": config.name, "version": config.version, "licence": licence, **facts}
     card = bundle.read_card(folder).model_copy(update=named)
@@ -100,7 +100,7 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
     whole.write(output / "README.md", readme(card))
 
 
-def check(output: Path) -> None:
+def check_output(output: Path) -> None:
     """Make sure that a bundle may be written there; raises BundlingError."""
     if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
         raise BundlingError(f"{output}: holds something that is no bundle; name another folder")

@@ -4,7 +4,6 @@ import logging
 import os
 import shlex
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from training.experiment import Experiment
     from training.report import System
 
-CONFIGS = Path(__file__).parent / "configs"
 _CACHE = Path(".cache/features")
 _INTERRUPTED = 130
 _PLACES = ("--data", "--run", "--models", "--output")
@@ -198,8 +196,10 @@ def reproduce(
     weights: WeightsOption = None,
 ) -> None:
     """Train, measure, convert; write the bundle and a report. Classical systems get no bundle."""
-    path = _path(config)
-    if _is_classical(path):
+    from training import configurations
+
+    path = configurations.find(config)
+    if configurations.kind(path) == "classical":
         from training.classical import config as classical
         from training.classical import study
 
@@ -212,7 +212,7 @@ def reproduce(
 
     loaded = _load(config, weights)
     output = models / loaded.name
-    bundling.check(output)  # not after hours of training
+    bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
     experiment.train()
     metrics = experiment.evaluate()
@@ -223,23 +223,12 @@ def reproduce(
     _report([folder], folder / "report", data)
 
 
-def _path(config: str) -> Path:
-    named = CONFIGS / f"{config}.toml"
-    if named.is_file():
-        return named
-    if not Path(config).exists() and not config.endswith(".toml"):
-        from training.config import ConfigError
-
-        names = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
-        raise ConfigError(f"{config}: no such file, and none of {names}")
-    return Path(config)
-
-
 def _load(config: str, weights: str | None) -> "Config":
+    from training import configurations
     from training.config import ConfigError, load
 
-    path = _path(config)
-    if _is_classical(path):
+    path = configurations.find(config)
+    if configurations.kind(path) == "classical":
         raise ConfigError(f"{path}: classical systems: only serd-train reproduce takes them")
     loaded = load(path)
     return loaded if weights is None else loaded.with_weights(weights)
@@ -296,14 +285,6 @@ def _command() -> str:
         elif not value:
             next(words, None)
     return shlex.join(["serd-train", *kept])
-
-
-def _is_classical(path: Path) -> bool:
-    """Whether a configuration lists systems of scikit-learn's instead of one network."""
-    try:
-        return "systems" in tomllib.loads(path.read_text())
-    except (OSError, ValueError):
-        return False  # the loader says why
 
 
 if __name__ == "__main__":
