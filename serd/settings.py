@@ -236,11 +236,14 @@ def reason(error: OSError) -> str:
     return said[:1].lower() + said[1:]
 
 
+# What is wrong in the words of TOML, where pydantic's are of Python.
+_SAID = {"extra_forbidden": "unknown key", "tuple_type": "should be a list"}
+
+
 def first_line(error: ValidationError) -> str:
     """The first thing that is wrong, and how many more there are, in one line."""
     first, *others = error.errors()
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-    said = said.removeprefix("Value error, ").replace("\n", " ")
+    said = _SAID.get(first["type"], first["msg"]).removeprefix("Value error, ").replace("\n", " ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{place}: {said}{more}" if place else said + more

@@ -93,6 +93,7 @@ def test_what_is_no_model_is_told_with_those_that_are(name):
         (lambda b: change(b, colour="red"), "card.json: colour: unknown key"),
         (lambda b: change(b, temperature=0), "card.json: temperature: "),
         (lambda b: change(b, sha256="0" * 63), "card.json: sha256: "),
+        (lambda b: change(b, labels="happy"), "card.json: labels: should be a list"),
         (lambda b: change(b, labels=["happy"]), "card.json: labels: "),
         (lambda b: change(b, labels=["happy", "sad"]), "not have one score a label"),
         (lambda b: change(b, labels=["happy"] * 8), "the same name"),

@@ -158,6 +158,7 @@ def test_a_table(tmp_path: Path) -> None:
         ("path,emotion,speaker\n", "no clips"),
         ("path,emotion,speaker\nb.wav,sad,anna\n", "no such file: .*b.wav"),
         ("path,emotion,speaker\na.wav,sad\n", "no speaker of .*a.wav"),
+        ("path,emotion,speaker\na.wav,sad,anna\n,sad,anna\n", "no path in row 2"),
         ("path,emotion,speaker\na.wav,bored,anna\n", "a.wav: unknown emotion 'bored'"),
         ("path,emotion,speaker,sex\na.wav,sad,anna,x\n", "a.wav: unknown sex 'x'"),
         ("path,emotion,speaker\na.wav,sad,zo\xeb\n", "not a table in UTF-8"),

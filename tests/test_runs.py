@@ -62,6 +62,15 @@ def test_a_fold_that_is_begun_again_keeps_backups_of_the_same_sides_alone(tmp_pa
     assert fold.made == made("three")
 
 
+def test_a_run_is_begun_when_something_is_trained_in_it(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    fold = run.fold("random", 1, "quarter")
+    fold.begin(SIDES, made("one"))
+    assert not run.begun  # what kept it from being trained may be corrected
+    (fold.path / "backup-all").mkdir()
+    assert run.begun
+
+
 def test_a_fold_that_was_never_begun_says_nothing(tmp_path: Path) -> None:
     fold = Run(tmp_path).fold("random", 1, "quarter")
     assert (fold.sides, fold.made) == (None, {})

@@ -85,6 +85,7 @@ kind = "float16"
 {_STATISTICS}""",
     "lstm": f"""
 name = "lstm"
+notes = ["Of toys."]
 {_COMMON}
 [protocols]
 statement-held-out = [1]
@@ -215,6 +216,7 @@ def test_the_card_tells_how_well_and_how_far_from_keras(made: tuple[str, Path]) 
     assert "## What conversion changed" in for_people
     assert "CC BY-NC-SA 4.0" in for_people
     assert ("An LSTM stays whole." in for_people) == (name == "lstm")
+    assert ("- Of toys." in for_people) == (name == "lstm")
     assert len(card.data[0]["held_out"].split(", ")) == 2
 
 
@@ -263,16 +265,20 @@ def test_other_float_ops_make_int8_anew_and_nothing_else(
 ) -> None:
     name, folder = made
     run = shutil.copytree(folder / "runs" / name, tmp_path / "run")
-    settings = CONFIGS[name].replace('["SOFTMAX", "MUL", "MEAN"]', "[]")
-    (tmp_path / "cnn.toml").write_text(settings)
+    settings = tmp_path / "cnn.toml"
     before = {path: path.stat().st_mtime_ns for path in run.rglob("model.*")}
-    words = ["evaluate", str(tmp_path / "cnn.toml"), "--data", "data", "--run", str(run)]
-    for expected in ({"int8"}, set()):
-        done = serd_train(folder, *words)
-        assert done.returncode == 0, done.stderr[-2000:]
-        after = {path: path.stat().st_mtime_ns for path in run.rglob("model.tflite")}
-        assert {path.parent.name for path in after if after[path] != before[path]} == expected
-        before |= after
+
+    def measure(float_ops: str) -> "subprocess.CompletedProcess[str]":
+        settings.write_text(CONFIGS[name].replace('["SOFTMAX", "MUL", "MEAN"]', float_ops))
+        return serd_train(folder, "evaluate", str(settings), "--data", "data", "--run", str(run))
+
+    done = measure("[]")
+    assert done.returncode == 0, done.stderr[-2000:]
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("model.*")}
+    assert {path.parent.name for path in after if after[path] != before[path]} == {"int8"}
+    done = measure('["NOPE"]')
+    assert done.returncode == 2
+    assert "float_ops: no NOPE in it; there are ADD, " in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.timeout(600)
@@ -329,7 +335,7 @@ def test_a_run_keeps_to_its_settings_and_clips(half: Path, command: list[str]) -
     arguments += ["--output", "made"] if command[0] == "convert" else []
     for old, new, said in [
         ('["neutral", "happy", "angry"]', '["angry", "happy", "neutral"]', "with other labels"),
-        ("hidden = [16]", "hidden = [17]", "with other network"),
+        ("hidden = [16]", "hidden = [17]", r"with another [network]"),
         ("hidden = [16]", "hidden = [16]", "with other clips"),
     ]:
         assert old in CONFIGS["mlp"]
@@ -381,13 +387,13 @@ def test_a_first_try_that_failed_leaves_no_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["train", "classical", "--data", "."], "only serd-train reproduce takes them"),
+        (["train", "classical", "--data", "."], "only serd-train reproduce takes it"),
         (["report", "."], "not a run folder"),
         (["train", "none.toml", "--data", "."], "no such file"),
         (["train", "none.toml"], "no such file"),
         (["train", "cnn"], "--data or SERD_DATA"),
-        (["train", "cnn", "--data", "nowhere"], "no RAVDESS clips"),
-        (["evaluate", "mlp", "--data", "nowhere"], "no RAVDESS clips"),
+        (["train", "cnn", "--data", "nowhere"], "no clips of RAVDESS"),
+        (["evaluate", "mlp", "--data", "nowhere"], "no clips of RAVDESS"),
         (["train", "broken.toml", "--data", "data"], "unknown key"),
         (["train", "frameless.toml", "--data", "data"], "either frames or statistics"),
     ],

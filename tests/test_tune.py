@@ -99,6 +99,13 @@ def test_a_setting_that_is_not_there_is_named(name: str) -> None:
         changed(CONFIG, {name: 1})
 
 
+def test_a_setting_that_is_not_there_is_told_before_any_trial(folder: Path) -> None:
+    wrong = CONFIG.model_copy(update={"tune": {"training.nope": tune.Range(bounds=(1, 2))}})
+    with pytest.raises(ConfigError, match=r"training\.nope: unknown key"):
+        run(folder, 1, wrong)
+    assert not (folder / "t.db").exists()
+
+
 def test_nothing_to_tune_and_no_storage_are_one_line(folder: Path) -> None:
     with pytest.raises(TuneError, match=r"small: there is no \[tune\]"):
         run(folder, 1, CONFIG.model_copy(update={"tune": {}}))

@@ -1,6 +1,7 @@
 """From a trained network to a bundle: converted, calibrated, described, compared."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
         facts: for the card: `data`, `metrics`, `trained_by`.
 
     Raises:
-        BundlingError: there is something else already.
+        BundlingError: there is something else already, or nothing can be written.
     """
     named = {
         "name": config.name,
@@ -101,13 +102,8 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
 
 
 def copy(folder: Path, output: Path, card: Facts, about: str) -> None:
-    """A bundle's network with this card and this text for people.
-
-    Raises:
-        BundlingError: there is something else already.
-    """
-    if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
-        raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
+    """A bundle's network with this card and this text for people; raises BundlingError."""
+    check_output(output)
     whole.write(output / bundle.MODEL_FILE, (folder / bundle.MODEL_FILE).read_bytes())
     write(card, output)
     whole.write(output / "README.md", about)
@@ -123,6 +119,15 @@ def licence(names: Sequence[str]) -> str:
     licences = dict.fromkeys(corpora.licence(name)["licence"] for name in names)
     use = ": not for commercial use" if any("NC" in own for own in licences) else ""
     return f"{' and '.join(licences)}, as its training data{use}"
+
+
+def check_output(output: Path) -> None:
+    """Make sure that a bundle may be written there; raises BundlingError."""
+    if output.is_dir() and any(output.iterdir()) and not (output / bundle.CARD_FILE).is_file():
+        raise BundlingError(f"{output}: holds something that is no bundle; name another folder")
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BundlingError(f"{output}: cannot be written; name another folder")
 
 
 def parity(

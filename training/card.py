@@ -28,10 +28,12 @@ _PROTOCOLS = {
 def readme(card: Card) -> str:
     """Markdown: what the model is, what it was trained on, how well it does, what it cannot do."""
     lines = [f"# {card.name} {card.version}", "", f"Labels: {', '.join(card.labels)}.", ""]
-    lines += [f"Weights and activations: {card.quantization}. Licence: {card.licence}.", ""]
     config = json.loads(card.trained_by.get("config", "{}"))
     conversion = config.get("conversion", {})
-    if conversion.get("kind") == card.quantization and conversion.get("reason"):
+    as_configured = conversion.get("kind") == card.quantization
+    some = " (of some operations)" if as_configured and conversion.get("float_ops") else ""
+    lines += [f"Weights and activations: {card.quantization}{some}. Licence: {card.licence}.", ""]
+    if as_configured and conversion.get("reason"):
         lines += [conversion["reason"], ""]
     lines += [_LIMITS, "## Data", ""]
     for data in card.data:
@@ -42,6 +44,8 @@ def readme(card: Card) -> str:
     for protocol, kinds in card.metrics.items():
         if protocol in _PROTOCOLS:
             lines += _figures(protocol, kinds, card.labels)
+    if notes := config.get("notes"):
+        lines += ["What a reader of these figures has to know:", "", *(f"- {n}" for n in notes), ""]
     if "parity" in card.metrics:
         lines += _parity(card.metrics["parity"])
     trained = card.trained_by

@@ -1,9 +1,9 @@
 """The command line of training."""
 
+import logging
 import os
 import shlex
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from training.experiment import Experiment
     from training.report import Denoisers, System
 
-CONFIGS = Path(__file__).parent / "configs"
 _CACHE = Path(".cache/features")
+_INTERRUPTED = 130
 _PLACES = ("--data", "--run", "--models", "--output")
 
 app = typer.Typer(
@@ -49,14 +49,21 @@ ModelsOption = Annotated[Path, typer.Option(help="Where bundles go.")]
 def main() -> NoReturn:
     """Run a command; expected errors are one line, exit code 2."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in serd.cli
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Of a missing GPU and of functions traced again; what matters is raised.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         app()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("serd-train: interrupted; the same command goes on from there", file=sys.stderr)
+        raise
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is missing: pip install 'serd[training]'")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
+        from serd.settings import reason
+
+        _fail(f"{error.filename}: {reason(error)}" if error.filename else reason(error))
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("training", "serd"):
             raise
@@ -189,8 +196,11 @@ def reproduce(
     weights: WeightsOption = None,
 ) -> None:
     """Train, measure, convert; write the bundle and a report. Classical systems get no bundle."""
-    path = _path(config)
-    if _holds(path, "mixtures"):
+    from training import configurations
+
+    path = configurations.find(config)
+    kind = configurations.kind(path)
+    if kind == "denoiser":
         from training.denoising import config as denoising
         from training.denoising.study import Denoising
 
@@ -203,7 +213,7 @@ def reproduce(
         print(output)
         _report([folder], folder / "report", None)
         return
-    if _holds(path, "systems"):
+    if kind == "classical":
         from training.classical import config as classical
         from training.classical import study
 
@@ -212,28 +222,28 @@ def reproduce(
         made = study.reproduce(loaded_study, _data(data), runs, _CACHE, _command())
         _report(made, runs / loaded_study.name / "report", data)
         return
+    from training import bundling
+
     loaded = _load(config, weights)
+    output = models / loaded.name
+    bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
     experiment.train()
     metrics = experiment.evaluate()
-    experiment.bundle(models / loaded.name, loaded.conversion.kind, metrics)
+    experiment.bundle(output, loaded.conversion.kind, metrics)
     experiment.note_cost()
-    print(models / loaded.name)
+    print(output)
     folder = _folder(loaded, run)
     _report([folder], folder / "report", data)
 
 
-def _path(config: str) -> Path:
-    named = CONFIGS / f"{config}.toml"
-    return named if named.is_file() else Path(config)
-
-
 def _load(config: str, weights: str | None) -> "Config":
+    from training import configurations
     from training.config import ConfigError, load
 
-    path = _path(config)
-    if _holds(path, "systems"):
-        raise ConfigError(f"{path}: classical systems: only serd-train reproduce takes them")
+    path = configurations.find(config)
+    if configurations.kind(path) != "network":
+        raise ConfigError(f"{path}: of no network alone: only serd-train reproduce takes it")
     loaded = load(path)
     return loaded if weights is None else loaded.with_weights(weights)
 
@@ -291,14 +301,6 @@ def _command() -> str:
         elif not value:
             next(words, None)
     return shlex.join(["serd-train", *kept])
-
-
-def _holds(path: Path, table: str) -> bool:
-    """Whether a configuration is one of several systems, or of mixtures, not of one network."""
-    try:
-        return table in tomllib.loads(path.read_text())
-    except (OSError, ValueError):
-        return False  # the loader says why
 
 
 if __name__ == "__main__":

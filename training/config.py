@@ -1,14 +1,15 @@
 """What a published model is made of: one TOML file."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,7 +24,15 @@ from training.corpora.clip import EMOTIONS
 from training.splits import Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+def _name(given: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", given):
+        raise ValueError("takes a-z, 0-9, _ and -, at most 64, the first a letter or a digit")
+    return given
+
+
+Name = Annotated[str, AfterValidator(_name)]
 """Of a folder, and of a bundle."""
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -179,8 +188,15 @@ class Config(Task):
         """With other pretrained weights, in whichever network takes some.
 
         With `none` nothing is frozen, for as many epochs altogether, and name and title say so.
+
+        Raises:
+            ConfigError: no network takes any.
         """
         changed = self._with(lambda _: weights)
+        if self._with(lambda _: "") == self:
+            if weights == "none":
+                return self
+            raise ConfigError(f"{self.name}: its network takes no pretrained weights")
         if weights != "none" or changed == self:
             return changed
         options = self.training

@@ -111,7 +111,14 @@ def _converted(
             lite = tf.lite.experimental
             options = lite.QuantizationDebugOptions(denylisted_ops=list(float_ops))
             debugger = lite.QuantizationDebugger(converter=converter, debug_options=options)
-            return bytes(debugger.get_nondebug_quantized_model())
+            model = bytes(debugger.get_nondebug_quantized_model())
+            there = {
+                op["op_name"]
+                for op in tf.lite.Interpreter(model_content=model)._get_ops_details()  # noqa: SLF001
+            }
+            if missing := sorted(set(float_ops) - there):
+                sys.exit(f"float_ops: no {missing[0]} in it; there are {', '.join(sorted(there))}")
+            return model
     return bytes(converter.convert())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from serd import bundle
 from serd.classifier import Classifier
+from serd.settings import reason
 from training import bundling, evaluate, provenance, recordings, whole
 from training.config import Config, ConfigError
 from training.convert import Kind
@@ -201,21 +202,30 @@ class Experiment:
         whole.write(kept, self._config.model_dump_json(indent=2))
 
     def _keep_what_fits(self, kept: Path) -> None:
+        """Drop what another conversion left; raises ConfigError as `_continue`."""
         try:
             before = Config.model_validate_json(kept.read_text())
-            data = self._run.facts.get("data")
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{kept}: not readable; remove the run folder") from error
-        parts = [p for p in _TRAINED_BY if getattr(before, p) != getattr(self._config, p)]
-        if not parts and data != self.recordings.facts["data"]:
-            parts = ["clips"]
+            data = self._run.facts["data"]
+        except (OSError, ValueError, KeyError) as error:
+            why = reason(error) if isinstance(error, OSError) else "damaged"
+            raise ConfigError(
+                f"{self._run.path}: by what its networks were trained cannot be told"
+                f" ({kept.name} or run.json: {why}); put the file back, or remove the folder"
+            ) from error
+        others = [
+            "other labels" if part == "labels" else f"another [{part}]"
+            for part in _TRAINED_BY
+            if getattr(before, part) != getattr(self._config, part)
+        ]
+        if not others and data != self.recordings.facts["data"]:
+            others = ["other clips"]
         splits = [*self.splits(), self.final()]
         if any(f.is_trained and f.sides != self.recordings.sides(split) for f, split in splits):
-            parts.append("people on its sides")
-        if parts:
-            weights = ", or give the same --weights" if parts[0] == "network" else ""
+            others.append("other people on its sides")
+        if others:
+            weights = ", or give the same --weights" if "[network]" in others[0] else ""
             raise ConfigError(
-                f"{self._run.path}: its networks were trained with other {parts[0]};"
+                f"{self._run.path}: its networks were trained with {others[0]};"
                 f" name another folder with --run, or remove it{weights}"
             )
         if before.conversion.float_ops != self._config.conversion.float_ops:

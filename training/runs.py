@@ -168,7 +168,7 @@ class Run:
     @property
     def begun(self) -> bool:
         """Whether something was trained, if only in part."""
-        return any(self.path.glob("*/seed-*/*/*"))
+        return any(file.name != _FOLD_FILE for file in self.path.glob("*/seed-*/*/*"))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

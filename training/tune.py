@@ -54,10 +54,13 @@ def search(
 
     Raises:
         TuneError: the configuration says nothing to tune, or the storage cannot be used.
+        ConfigError: there is no such setting, or it does not take the value.
     """
     if not config.tune:
         raise TuneError(f"{config.name}: there is no [tune] in its configuration")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for name, range_ in config.tune.items():  # now, not in the middle of a trial
+        changed(config, {name: [*range_.choices, *range_.bounds][0]})
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what fails is told once, by us
     try:
         study = optuna.create_study(
             study_name=_study_name(config, recordings, folds),

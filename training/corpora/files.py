@@ -23,7 +23,7 @@ def sounds(root: Path, corpus: str) -> list[Path]:
     found = sorted(filter(is_sound, root.rglob("*")))
     if not found:
         what = "no sound files below this folder" if root.is_dir() else "no such folder"
-        raise CorpusError(f"{root}: no {corpus} clips: {what}")
+        raise CorpusError(f"{root}: no clips of {corpus}: {what}")
     return found
 
 

@@ -24,10 +24,12 @@ def load(path: Path, name: str) -> list[Clip]:
     table = rows(path, ("path", "emotion", "speaker"))
     if not table:
         raise CorpusError(f"{path}: no clips in this table")
-    return [_clip(row, path, name) for row in table]
+    return [_clip(row, number, path, name) for number, row in enumerate(table, 1)]
 
 
-def _clip(row: dict[str, str], table: Path, name: str) -> Clip:
+def _clip(row: dict[str, str], number: int, table: Path, name: str) -> Clip:
+    if not row["path"]:
+        raise CorpusError(f"{table}: no path in row {number}")
     path = table.parent / row["path"]
     if not path.is_file():
         raise CorpusError(f"{table}: no such file: {path}")

@@ -5,6 +5,7 @@ one vector that sums up the utterance. What makes it a classifier is the same fo
 """
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,19 @@ class NetworkError(Exception):
 def embed(shapes: Shapes, kind: str, **options: Any) -> tuple[dict[str, Any], Any]:
     """The inputs and the embedding of the network in the file `kind`; raises NetworkError."""
     try:
-        module = importlib.import_module(f"training.networks.{kind}")
-    except ModuleNotFoundError as error:
-        raise NetworkError(f"{kind}: no such network") from error
+        own = importlib.import_module(f"training.networks.{kind}").embed
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != f"training.networks.{kind}":
+            raise  # Keras is missing
+        raise NetworkError(f"[network] {kind}: no such network") from error
+    known = list(inspect.signature(own).parameters)[1:]
+    if unknown := sorted(set(options) - set(known)):
+        said = f"no {unknown[0]} here; it takes {', '.join(known)}" if known else "takes no options"
+        raise NetworkError(f"[network] {kind}: {said}")
     try:
-        return module.embed(shapes, **options)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise NetworkError(f"{kind}: {error}") from error
+        return own(shapes, **options)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"[network] {kind}: {' '.join(str(error).split())}") from error
 
 
 def build(shapes: Shapes, n_labels: int, kind: str, **options: Any) -> Any:
