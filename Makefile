@@ -22,10 +22,10 @@ demo: .venv-demo/.done  ## real speech through the daemon to an MQTT subscriber
 	@demo/run .venv-demo/bin
 
 test: check  ## lint, types, layers, tests
-	$(BIN)/pytest -m "not system"
+	$(BIN)/pytest --durations=10 -m "not system"
 
 test-system: system-packages $(VENV)/.done .venv-tflite/.done  ## the long trials
-	$(BIN)/pytest -m system
+	$(BIN)/pytest --durations=10 -m system
 
 check: system-packages $(VENV)/.done .venv-tflite/.done  ## lint, types and layers only
 	scripts/check $(BIN)

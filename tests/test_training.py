@@ -132,6 +132,9 @@ kind = "float16"
 {_LOG_MEL}{_MFCC}{_IMAGE}""",
 }
 
+_LONG = ("mobilenetv2", "concatenated")
+"""What takes minutes even with a toy's data: tried by `make test-system`."""
+
 
 def serd_train(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -165,7 +168,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.system if name in _LONG else ()) for name in CONFIGS
+    ],
+)
 def made(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path]:
     """A network's name, and a folder in which `serd-train reproduce` has made it."""
     name: str = request.param
