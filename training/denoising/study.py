@@ -15,7 +15,6 @@ from serd.classifier import Classifier
 from training import provenance, recordings, whole
 from training.bundling import sources
 from training.convert import Kind
-from training.corpora.clip import EMOTIONS
 from training.denoising import bundling, grid, listening
 from training.denoising.config import Study
 from training.denoising.mixtures import Sides, Surroundings, sides
@@ -159,7 +158,7 @@ class Denoising:
     @cached_property
     def _recordings(self) -> Recordings:
         study = self._study
-        return recordings.gather(study.data, EMOTIONS, {}, study.segments, self._data, self._cache)
+        return recordings.gather(study.data, (), {}, study.segments, self._data, self._cache)
 
     @cached_property
     def _split(self) -> Split:
@@ -173,7 +172,8 @@ class Denoising:
         return sides(self._study.mixtures, self._data)
 
     def _utterances(self, clips: Sequence[int]) -> list[Pcm]:
-        return [u.samples for u in self._recordings.examples(clips).utterances]
+        wanted = set(clips)
+        return [u.samples for u in self._recordings.utterances if u.clip in wanted]
 
     def _tested(self) -> list[Pcm]:
         """The utterances that are listened to."""
