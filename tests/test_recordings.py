@@ -1,5 +1,6 @@
 """What is on which side, copies and variations included."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,13 @@ def test_a_copy_is_on_no_side_and_is_named() -> None:
     assert note == "7-sad-0.wav has the same sound as 0-happy-1.wav and is left out"
     for split in found.splits({"subject-independent": (1,), "random": (1, 2)}, 2):
         assert 30 not in (*split.train, *split.validation, *split.test)
+
+
+def test_clips_in_which_nobody_speaks_are_named() -> None:
+    found = made()
+    for heard, more in ((1, ""), (3, " and 2 more")):
+        (note,) = replace(found, utterances=found.utterances[heard:]).notes
+        assert note == f"no speech is found in 0-happy-0.wav{more}"
 
 
 def test_no_variation_of_a_clip_is_on_another_side() -> None:
