@@ -38,6 +38,13 @@ def test_a_copy_is_on_no_side_and_is_named() -> None:
         assert 30 not in (*split.train, *split.validation, *split.test)
 
 
+def test_clips_in_which_nobody_speaks_are_named() -> None:
+    found = made()
+    for heard, more in ((1, ""), (3, " and 2 more")):
+        (note,) = replace(found, utterances=found.utterances[heard:]).notes
+        assert note == f"no speech is found in 0-happy-0.wav{more}"
+
+
 def test_no_variation_of_a_clip_is_on_another_side() -> None:
     """Training draws from its own side only, however often and however varied."""
     pytest.importorskip("keras", reason="needs the extra training")

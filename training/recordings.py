@@ -55,7 +55,8 @@ class Recordings:
         ]
         silent = [clip.path.name for i, clip in enumerate(self.clips) if i not in self.heard]
         if silent:
-            notes.append(f"no speech is found in {len(silent)} clips, as in {silent[0]}")
+            more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+            notes.append(f"no speech is found in {silent[0]}{more}")
         prepared = any(clip.path.is_relative_to(crema_d.prepared()) for clip in self.clips)
         return [*notes, crema_d.PREPARED_NOTE] if prepared else notes
 
