@@ -6,7 +6,7 @@ from typing import Literal
 
 from training.config import ConfigError
 
-_FOLDER = Path(__file__).parent / "configs"
+FOLDER = Path(__file__).parent / "configs"
 
 
 def find(name: str) -> Path:
@@ -15,11 +15,11 @@ def find(name: str) -> Path:
     Raises:
         ConfigError: neither is there.
     """
-    named = _FOLDER / f"{name}.toml"
+    named = FOLDER / f"{name}.toml"
     if named.is_file():
         return named
     if not Path(name).exists() and not name.endswith(".toml"):
-        names = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+        names = ", ".join(sorted(path.stem for path in FOLDER.glob("*.toml")))
         raise ConfigError(f"{name}: no such file, and none of {names}")
     return Path(name)
 
