@@ -139,6 +139,18 @@ def test_colours_are_smooth_and_differ() -> None:
     assert np.std(levels, axis=0).mean() > 2
 
 
+def test_another_microphone_changes_the_colour_and_nothing_else() -> None:
+    click = np.eye(1, 4000, 2000, dtype=np.float32)[0]
+    one, other = (
+        augment.through_another_microphone(click, np.random.default_rng(seed)) for seed in (1, 2)
+    )
+    assert one.dtype == np.float32
+    assert np.abs(one).argmax() == np.abs(other).argmax() == 2000
+    levels = [20 * np.log10(np.abs(np.fft.rfft(heard))[1:]) for heard in (one, other)]
+    assert all(5 < np.ptp(own) < 40 for own in levels)
+    assert np.abs(levels[0] - levels[1]).max() > 3
+
+
 def test_an_excerpt_wraps_round() -> None:
     recording = np.arange(1, 6, dtype=np.int16)
     excerpt = augment.excerpt(recording, 12, np.random.default_rng(1)) * 32_768

@@ -98,12 +98,37 @@ def test_a_share_of_the_speech_stays_clean(data, speech):
     assert np.array_equal(mixture.noisy, mixture.speech)
 
 
-def test_only_the_own_noises_are_heard(data, speech):
+def heard_of_noise(own, around, speech, seed) -> float:
+    """The strongest frequency, Hz."""
+    mixture = mixtures.vary(speech, own, around, np.random.default_rng(seed))
+    noise = mixture.noisy - mixture.speech
+    return np.abs(np.fft.rfft(noise)).argmax() * SAMPLE_RATE / noise.size
+
+
+def test_only_the_own_noises_are_heard_faster_or_slower(data, speech):
     own = settings(speed=0, room_share=0, clean_share=0, coloured_share=0, pause_s=0)
     around = mixtures.sides(own, data).test
-    for seed in range(5):
-        mixture = mixtures.vary(speech, own, around, np.random.default_rng(seed))
-        noise = mixture.noisy - mixture.speech
-        assert np.abs(np.fft.rfft(noise)).argmax() * SAMPLE_RATE / noise.size == pytest.approx(
-            1500, abs=5
-        )
+    exactly = own.model_copy(update={"noise_speed": 0})
+    assert heard_of_noise(exactly, around, speech, 0) == pytest.approx(1500, abs=5)
+    hertz = [heard_of_noise(own, around, speech, seed) for seed in range(20)]
+    assert min(hertz) >= 1500 * 0.7 - 20
+    assert max(hertz) <= 1500 * 1.3 + 20
+    assert np.ptp(hertz) > 300
+
+
+def test_two_noises_may_be_heard_at_once(data, speech):
+    own = settings(speed=0, room_share=0, clean_share=0, coloured_share=0, pause_s=0)
+    around = mixtures.sides(own, data).train
+
+    def both(share: float) -> bool:
+        """Whether tones of 500 and of 2000 Hz, of some speed, are in a noise."""
+        some = own.model_copy(update={"second_share": share, "noise_speed": 0.0})
+        for seed in range(12):
+            mixture = mixtures.vary(speech, some, around, np.random.default_rng(seed))
+            levels = np.abs(np.fft.rfft(mixture.noisy - mixture.speech))
+            if min(levels[490:510].max(), levels[1990:2010].max()) > 0.05 * levels.max():
+                return True
+        return False
+
+    assert both(1)
+    assert not both(0)

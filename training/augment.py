@@ -11,6 +11,7 @@ from typing import Annotated, Self
 import numpy as np
 import scipy.fft
 from numpy.random import Generator
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from serd import bundle, denoiser
@@ -24,6 +25,8 @@ Decibels = Annotated[float, Field(ge=-60, le=120)]
 
 _OCTAVES = 62.5 * 2.0 ** np.arange(8)
 """Hz, up to half the sample rate."""
+_RINGING = 1024
+"""Samples of silence for what a filter leaves behind the end."""
 
 
 class Augmentation(Table):
@@ -224,11 +227,27 @@ def coloured_noise(length: int, rng: Generator) -> Floats:
     """
     whole = scipy.fft.next_fast_len(length + 1)
     bins = whole // 2 + 1
-    level_db = rng.uniform(-6, 0) * np.arange(_OCTAVES.size) + rng.normal(0, 5, _OCTAVES.size)
-    frequency = np.linspace(0, SAMPLE_RATE / 2, bins)
-    colour = np.interp(frequency, _OCTAVES, 10 ** (level_db / 20)).astype(np.float32)
+    level_db = rng.uniform(-6, 0) * np.arange(_OCTAVES.size) + _colour_db(rng)
     white = rng.standard_normal(2 * bins, np.float32).view(np.complex64)
-    return scipy.fft.irfft(white * colour, whole)[:length]
+    return scipy.fft.irfft(white * _by_octave(level_db, bins), whole)[:length]
+
+
+def through_another_microphone(samples: Floats, rng: Generator) -> Floats:
+    """Each octave some 5 dB louder or softer, float32 `[n]` as what is given."""
+    whole = scipy.fft.next_fast_len(samples.size + _RINGING)
+    spectrum = scipy.fft.rfft(samples, whole)
+    colour = _by_octave(_colour_db(rng), spectrum.size)
+    return scipy.fft.irfft(spectrum * colour, whole)[: samples.size]
+
+
+def _colour_db(rng: Generator) -> NDArray[np.float64]:
+    return rng.normal(0, 5, _OCTAVES.size)
+
+
+def _by_octave(level_db: NDArray[np.float64], bins: int) -> Floats:
+    """Factors `[bins]` of a spectrum, from the level of each octave, dB."""
+    frequency = np.linspace(0, SAMPLE_RATE / 2, bins)
+    return np.interp(frequency, _OCTAVES, 10 ** (level_db / 20)).astype(np.float32)
 
 
 def power(samples: Floats) -> float:

@@ -32,6 +32,12 @@ class MixtureSettings(Table):
     """How often there is no noise, 0…1."""
     coloured_share: Share = 0.15
     """How often the noise is none of the recordings, but of a random colour, 0…1."""
+    second_share: Share = 0.3
+    """How often two recordings of noise are heard at once, 0…1."""
+    noise_speed: float = Field(0.3, ge=0, lt=0.5)
+    """Tempo and pitch of a recorded noise together, by up to ± this share."""
+    microphone_share: Share = 0.5
+    """How often a recorded noise is as through another microphone, 0…1."""
     room_share: Share = 0.3
     """How often the speech is heard in a room, which the network is to leave, 0…1."""
     speed: float = Field(0.1, ge=0, lt=0.5)

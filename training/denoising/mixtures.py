@@ -96,10 +96,26 @@ def vary(
     elif draw < settings.clean_share + settings.coloured_share:
         noise = augment.coloured_noise(length, rng)
     else:
-        noise = around.noise(length, rng)
+        noise = _recorded(length, settings, around, rng)
     gain = np.float32(10 ** (-rng.uniform(0, settings.gain_db) / 20))
     mixture = mix(np.pad(x, pauses), noise, rng.uniform(*settings.snr_db), augment.power(x))
     return Mixture(gain * mixture.noisy, gain * mixture.speech)
+
+
+def _recorded(
+    length: int, settings: MixtureSettings, around: Surroundings, rng: Generator
+) -> Floats:
+    """Noise that none of the recordings is: there are too few to know noise by."""
+    total = np.zeros(length, np.float32)
+    for _ in range(2 if rng.random() < settings.second_share else 1):
+        speed = rng.uniform(1 - settings.noise_speed, 1 + settings.noise_speed)
+        enough = int(1.1 * speed * length) + 256  # it comes out a little slower
+        x = augment.faster(around.noise(enough, rng), speed)[:length]
+        if rng.random() < settings.microphone_share:
+            x = augment.through_another_microphone(x, rng)
+        loudness = np.sqrt(augment.power(x)) * 10 ** (rng.uniform(0, 10) / 20)
+        total += x / np.float32(max(loudness, 1e-9))
+    return total
 
 
 def mix(speech: Floats, noise: Floats, snr_db: float, speech_power: float) -> Mixture:
