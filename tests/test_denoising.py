@@ -33,7 +33,7 @@ test_only = ["ravdess"]
 [mixtures]
 noise = ["noise"]
 clean_share = 0
-coloured_share = 0
+synthetic_share = 0
 validation = { noise = ["rain"], rooms = ["bath"] }
 test = { noise = ["dog", "bell"], rooms = ["cell"] }
 [networks.skips]

@@ -106,7 +106,7 @@ def heard_of_noise(own, around, speech, seed) -> float:
 
 
 def test_only_the_own_noises_are_heard_faster_or_slower(data, speech):
-    own = settings(speed=0, room_share=0, clean_share=0, coloured_share=0, pause_s=0)
+    own = settings(speed=0, room_share=0, clean_share=0, synthetic_share=0, pause_s=0)
     around = mixtures.sides(own, data).test
     exactly = own.model_copy(update={"noise_speed": 0})
     assert heard_of_noise(exactly, around, speech, 0) == pytest.approx(1500, abs=5)
@@ -117,7 +117,7 @@ def test_only_the_own_noises_are_heard_faster_or_slower(data, speech):
 
 
 def test_two_noises_may_be_heard_at_once(data, speech):
-    own = settings(speed=0, room_share=0, clean_share=0, coloured_share=0, pause_s=0)
+    own = settings(speed=0, room_share=0, clean_share=0, synthetic_share=0, pause_s=0)
     around = mixtures.sides(own, data).train
 
     def both(share: float) -> bool:

@@ -133,9 +133,10 @@ def tune(
     folds: Annotated[int, typer.Option(min=1, help="How many folds judge a trial.")] = 2,
 ) -> None:
     """Search the settings that the configuration's [tune] names; a search can go on."""
+    from training import configurations
     from training.tune import search
 
-    loaded = _load(config, weights)
+    loaded = configurations.network(config, weights)
     folder = _folder(loaded, run)
     folder.mkdir(parents=True, exist_ok=True)
     study = search(
@@ -206,7 +207,7 @@ def reproduce(
 
         loaded_denoising = denoising.load(path)
         folder = run or Path("runs") / loaded_denoising.name
-        asked = [_load(name, None) for name in loaded_denoising.classifiers]
+        asked = [configurations.network(name) for name in loaded_denoising.classifiers]
         own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
         output = models / loaded_denoising.name
         own.reproduce([_of(c, data, folder.parent / c.name) for c in asked], output)
@@ -224,7 +225,7 @@ def reproduce(
         return
     from training import bundling
 
-    loaded = _load(config, weights)
+    loaded = configurations.network(config, weights)
     output = models / loaded.name
     bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
@@ -235,17 +236,6 @@ def reproduce(
     print(output)
     folder = _folder(loaded, run)
     _report([folder], folder / "report", data)
-
-
-def _load(config: str, weights: str | None) -> "Config":
-    from training import configurations
-    from training.config import ConfigError, load
-
-    path = configurations.find(config)
-    if configurations.kind(path) != "network":
-        raise ConfigError(f"{path}: of no network alone: only serd-train reproduce takes it")
-    loaded = load(path)
-    return loaded if weights is None else loaded.with_weights(weights)
 
 
 def _data(data: Path | None) -> Path:
@@ -259,7 +249,9 @@ def _data(data: Path | None) -> Path:
 def _experiment(
     config: str, data: Path | None, run: Path | None, weights: str | None
 ) -> "Experiment":
-    return _of(_load(config, weights), data, run)
+    from training import configurations
+
+    return _of(configurations.network(config, weights), data, run)
 
 
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":

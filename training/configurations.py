@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from training.config import ConfigError
+from training.config import Config, ConfigError, load
 
 FOLDER = Path(__file__).parent / "configs"
 
@@ -31,3 +31,20 @@ def kind(path: Path) -> Literal["classical", "denoiser", "network"]:
     except (OSError, ValueError):
         return "network"  # its loader says why
     return "classical" if "systems" in tables else "denoiser" if "mixtures" in tables else "network"
+
+
+def network(name: str, weights: str | None = None) -> Config:
+    """Read that of a network alone.
+
+    Args:
+        name: as of `find`.
+        weights: to begin with instead of those it names, as of `Config.with_weights`.
+
+    Raises:
+        ConfigError: it is of something else, or not valid.
+    """
+    path = find(name)
+    if kind(path) != "network":
+        raise ConfigError(f"{path}: of no network alone: only serd-train reproduce takes it")
+    loaded = load(path)
+    return loaded if weights is None else loaded.with_weights(weights)

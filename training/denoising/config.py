@@ -30,8 +30,8 @@ class MixtureSettings(Table):
     """Lowest and highest ratio of the power of the speech to that of the noise, dB."""
     clean_share: Share = 0.05
     """How often there is no noise, 0…1."""
-    coloured_share: Share = 0.15
-    """How often the noise is none of the recordings, but of a random colour, 0…1."""
+    synthetic_share: Share = 0.4
+    """How often the noise is none of the recordings, but made up, 0…1."""
     second_share: Share = 0.3
     """How often two recordings of noise are heard at once, 0…1."""
     noise_speed: float = Field(0.3, ge=0, lt=0.5)

@@ -11,6 +11,7 @@ from serd.audio import SAMPLE_RATE, Floats, Pcm, pcm_to_float
 from training import augment, noises
 from training.denoising.config import MixtureSettings
 from training.noises import NoiseError, Noises
+from training.synthetic_noise import synthetic_noise
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def vary(
     draw = rng.random()
     if draw < settings.clean_share:
         noise = np.zeros(length, np.float32)
-    elif draw < settings.clean_share + settings.coloured_share:
-        noise = augment.coloured_noise(length, rng)
+    elif draw < settings.clean_share + settings.synthetic_share:
+        noise = synthetic_noise(length, rng)
     else:
         noise = _recorded(length, settings, around, rng)
     gain = np.float32(10 ** (-rng.uniform(0, settings.gain_db) / 20))
