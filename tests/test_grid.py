@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,15 @@ def test_the_best_of_both_is_found(helped):
 def test_what_never_helps_is_never_used():
     useless = answers(dict.fromkeys(SNRS_DB, ALL), dict.fromkeys(SNRS_DB, NONE), ESTIMATES)
     assert grid.choose_threshold(useless) <= 4
+
+
+def test_where_answers_stay_the_same_it_is_chosen_by_how_sure_they_are(helped):
+    """Of two labels 0.6 and 0.9 for the right one are the same answer."""
+    off, on = helped.on * 0 + 0.4, helped.on * 0 + 0.1
+    rows = np.arange(len(off))
+    off[rows, helped.truth[helped.clip]], on[rows, helped.truth[helped.clip]] = 0.6, 0.9
+    assert grid.choose_threshold(dataclasses.replace(helped, off=off, on=on)) > 20
+    assert grid.choose_threshold(dataclasses.replace(helped, off=on, on=off)) <= 4
 
 
 def test_longer_segments_count_more():
