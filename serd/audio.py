@@ -4,6 +4,7 @@ Inside serd, sound is int16 mono at `SAMPLE_RATE`.
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -117,18 +118,24 @@ def write_blocks(path: Path, blocks: Iterable[Pcm]) -> None:
         blocks: int16 `[n]` each; what iterating raises is passed on.
 
     Raises:
-        OutputError: the ending is unknown, or the file cannot be written.
+        OutputError: the ending is unknown, it is no regular file, or it cannot be written.
     """
     name = path.suffix[1:].upper()
-    if name not in soundfile.available_formats():
+    if name not in soundfile.available_formats() or not soundfile.default_subtype(name):
         raise OutputError(f"{path}: {path.suffix or 'no ending'}: not a format that can be written")
-    part = path.with_name(f".{path.name}.part")
+    whole = path.resolve()  # a link stays one
+    part = whole.with_name(f".{whole.name}.{os.getpid()}.part")
     try:
+        if whole.exists() and not whole.is_file():
+            raise OutputError(f"{path}: is not a regular file")
         try:
+            part.touch(exist_ok=False)
             with soundfile.SoundFile(os.fsencode(part), "w", SAMPLE_RATE, 1, format=name) as file:
                 for block in blocks:
                     file.write(block)
-            part.replace(path)
+            if whole.exists():
+                shutil.copymode(whole, part)
+            part.replace(whole)
         finally:
             part.unlink(missing_ok=True)
     except soundfile.LibsndfileError as error:

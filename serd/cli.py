@@ -152,7 +152,7 @@ def run(
 
 @app.command()
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    files: Annotated[list[Path], typer.Argument(help="Sound files.", readable=False)],
     model: ModelOption = None,
     denoise: DenoiseOption = None,
     output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
@@ -197,8 +197,10 @@ def classify(
 
 @app.command("denoise")
 def denoise_file(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg to write.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file.", readable=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg to write.", readable=False)
+    ],
     config: ConfigOption = None,
 ) -> None:
     """Take the noise out of a sound file; what is written is mono at 16 kHz."""

@@ -29,6 +29,7 @@ def init(
 @app.command("check")
 def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
+    from serd import cleaning
     from serd.bundle import find, load
     from serd.capture import SourceError, open_source
     from serd.settings import SettingsError
@@ -41,7 +42,9 @@ def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
         except SourceError as error:
             raise SettingsError(f"{path}: sources.{name}: {error}") from error
     bundle = load(find(settings.model))
+    cleaning.load(settings.denoise)
     sources = ", ".join(settings.sources)
     print(
-        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}. Broker: {settings.mqtt.broker}"
+        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}."
+        f" Denoiser: {settings.denoise.mode}. Broker: {settings.mqtt.broker}"
     )

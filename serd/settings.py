@@ -115,7 +115,9 @@ class DenoiseSettings(Table):
     """Of noisy utterances only, of all, or of none."""
     model: str = "denoiser"
     """A name that `serd models` lists, or the path of a bundle."""
-    below_snr_db: Annotated[float | None, NoneIfEmpty] = None
+    below_snr_db: Annotated[
+        Annotated[float, Field(allow_inf_nan=False, strict=True)] | None, NoneIfEmpty
+    ] = None
     """With `auto`, utterances with less signal than this are noisy, dB; by default what was
     found best for the model."""
 

@@ -126,6 +126,10 @@ def test_init_overwrites_nothing(serd, tmp_path):
         ("[sources]\nmic = 'file:x.wav?speed=2'", "sources.mic: speed=2: "),
         ("[sources]\nmic = 'exec:\"'", "sources.mic: "),
         ("model = 'nosuch'", "nosuch: no such model"),
+        ("[denoise]\nmodel = 'nosuch'", "nosuch: no such model"),
+        ("[denoise]\nmodel = 'cnn'", "it recognises emotions and takes no noise out"),
+        ("[denoise]\nbelow_snr_db = nan", "denoise.below_snr_db: "),
+        ("[denoise]\nbelow_snr_db = true", "denoise.below_snr_db: "),
     ],
 )
 def test_a_wrong_configuration_is_told_in_one_line(serd, tmp_path, content, said):

@@ -99,19 +99,19 @@ class Denoising:
             for version, sound in zip(VERSIONS, sounds, strict=True):
                 audio.write_blocks(folder / f"{heard.kind}-{version}.flac", [sound])
 
-    def ask(self, classifier: Experiment) -> dict[str, Any]:
+    def ask(self, classifier: Experiment, *, decides: bool) -> dict[str, Any]:
         """What noise does to a classifier, and what taking it out does; in `recognition/NAME.json`.
 
         In every subject-independent fold of the classifier's first seed, the threshold of
         `auto` is chosen with the people who validated and the noises for validation, and then
-        the others are tested in the noises for the test. The published threshold is that of the
-        classifier's final network.
+        the others are tested in the noises for the test.
 
         Args:
             classifier: an experiment that is trained, on none of the denoiser's speakers.
+            decides: whether its final network's threshold is to be published.
 
         Returns:
-            `title`, `threshold_db`, and `folds`: `threshold_db`, and UAR by mode and SNR.
+            `title`, `folds`: `threshold_db` and UAR by mode and SNR, and perhaps `threshold_db`.
         """
         file = self._run.path / RECOGNITION / f"{classifier.name}.json"
         if not file.is_file():
@@ -121,8 +121,9 @@ class Denoising:
                     threshold = self._threshold(classifier, fold, split)
                     asked = self._answers(classifier, fold, split, split.test, self._sides.test)
                     folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
-            threshold = self._threshold(classifier, *classifier.final())
-            said = {"title": classifier.title, "threshold_db": threshold, "folds": folds}
+            said: dict[str, Any] = {"title": classifier.title, "folds": folds}
+            if decides:
+                said["threshold_db"] = self._threshold(classifier, *classifier.final())
             file.parent.mkdir(exist_ok=True)
             whole.write_json(file, said)
         return json.loads(file.read_text())
@@ -149,10 +150,10 @@ class Denoising:
         self.train()
         self.listen()
         self.show()
-        asked = []
+        asked: list[dict[str, Any]] = []
         for classifier in classifiers:
             classifier.train()
-            asked.append(self.ask(classifier))
+            asked.append(self.ask(classifier, decides=not asked))
             self.publish(output, asked)  # at once: the next may train with it
 
     @cached_property
