@@ -4,7 +4,8 @@ Inside serd, sound is int16 mono at `SAMPLE_RATE`.
 """
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ SAMPLE_RATE = 16_000
 
 class AudioError(Exception):
     """A file that cannot be read as sound; the message says why, in one line."""
+
+
+class OutputError(Exception):
+    """A file that cannot be written; one line."""
 
 
 def pcm_to_float(pcm: Pcm) -> Floats:
@@ -103,6 +108,42 @@ def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
 def read(path: Path) -> Pcm:
     """A whole file as int16 `[n]` mono at `SAMPLE_RATE`; raises as `read_blocks` does."""
     return np.concatenate(list(read_blocks(path)) or [np.zeros(0, np.int16)])
+
+
+def write_blocks(path: Path, blocks: Iterable[Pcm]) -> None:
+    """Encode a sound as mono at `SAMPLE_RATE`; nothing is left behind if that fails.
+
+    Args:
+        path: its ending says the format.
+        blocks: int16 `[n]` each; what iterating raises is passed on.
+
+    Raises:
+        OutputError: the ending is unknown, it is no regular file, or it cannot be written.
+    """
+    name = path.suffix[1:].upper()
+    if name not in soundfile.available_formats() or not soundfile.default_subtype(name):
+        raise OutputError(f"{path}: {path.suffix or 'no ending'}: not a format that can be written")
+    whole = path.resolve()  # a link stays one
+    part = whole.with_name(f".{whole.name}.{os.getpid()}.part")
+    try:
+        if whole.exists() and not whole.is_file():
+            raise OutputError(f"{path}: is not a regular file")
+        try:
+            part.touch(exist_ok=False)
+            with soundfile.SoundFile(os.fsencode(part), "w", SAMPLE_RATE, 1, format=name) as file:
+                for block in blocks:
+                    file.write(block)
+            if whole.exists():
+                shutil.copymode(whole, part)
+            part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
+    except soundfile.LibsndfileError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.error_string.rstrip('.')})"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
 class Framer:

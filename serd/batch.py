@@ -6,11 +6,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from serd import bundle
+from serd import bundle, cleaning
 from serd.audio import AudioError
 from serd.classifier import Classifier
+from serd.cleaning import Cleaning
 from serd.recording import Recording, classify_file
-from serd.settings import Settings
+from serd.settings import DenoiseSettings, Settings
 
 Result = Recording | AudioError
 
@@ -24,6 +25,7 @@ def classify_files(
         BundleError: the model cannot be used.
     """
     _classifier(settings.model)  # before any process or file is opened
+    _cleaning(settings.denoise)
     if min(jobs, len(paths)) < 2:
         return zip(paths, (_classify(path, settings) for path in paths), strict=True)
     pool = ProcessPoolExecutor(min(jobs, len(paths)), initializer=_end_at_once)
@@ -46,7 +48,9 @@ def _end_at_once() -> None:
 
 def _classify(path: Path, settings: Settings) -> Result:
     try:
-        return classify_file(path, _classifier(settings.model), settings.segments)
+        return classify_file(
+            path, _classifier(settings.model), _cleaning(settings.denoise), settings.segments
+        )
     except AudioError as error:
         return error
 
@@ -55,3 +59,9 @@ def _classify(path: Path, settings: Settings) -> Result:
 def _classifier(model: str) -> Classifier:
     """One a process: interpreters cannot be shared."""
     return Classifier(bundle.load(bundle.find(model)))
+
+
+@cache
+def _cleaning(settings: DenoiseSettings) -> Cleaning:
+    """One a process, for the same reason."""
+    return cleaning.load(settings)

@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from serd import bundle
+from serd import bundle, denoiser
 from serd.audio import SAMPLE_RATE, Pcm, pcm_to_float
 from serd.capture import Block
 from serd.classifier import Classifier
+from serd.cleaning import load as load_cleaning
 from serd.features import FeatureSpec, extract
 from serd.mqtt import Publisher
 from serd.outbox import Outbox
 from serd.pipeline import Recogniser, Stream, Utterance
-from serd.settings import MqttSettings, SegmentSettings
+from serd.settings import DenoiseSettings, MqttSettings, SegmentSettings
 
 _REPEATS = 200
 _CLIP_S = 3
@@ -37,6 +38,8 @@ def measure(model: str) -> Iterator[str]:
     """
     path = bundle.find(model)
     classifier = Classifier(bundle.load(path))
+    denoise = DenoiseSettings()
+    cleaning = load_cleaning(denoise)
     yield f"machine: {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     yield f"model: {classifier.card.id}, {(path / bundle.MODEL_FILE).stat().st_size / 1000:.0f} kB"
     clip = speechlike(_CLIP_S)
@@ -46,8 +49,10 @@ def measure(model: str) -> Iterator[str]:
     yield _quantiles(
         f"features and inference of {_CLIP_S} s", _timed(lambda: classifier.logits(clip))
     )
-    yield from _end_of_speech_to_publish(classifier)
-    yield _pipeline_speed(classifier)
+    remove = denoiser.load(bundle.find(denoise.model))
+    yield _quantiles(f"taking noise out of {_CLIP_S} s", _timed(lambda: remove(clip)))
+    yield from _end_of_speech_to_publish(Recogniser("bench", classifier, cleaning))
+    yield _pipeline_speed(Recogniser("bench", classifier, cleaning))
     yield _quantiles("cold start of serd classify", _cold_starts(model))
     yield _daemon_memory(model)
 
@@ -85,9 +90,8 @@ def _utterances(seconds: float) -> Iterator[Utterance]:
     yield from stream.flush()
 
 
-def _end_of_speech_to_publish(classifier: Classifier) -> Iterator[str]:
+def _end_of_speech_to_publish(recogniser: Recogniser) -> Iterator[str]:
     """From the moment the utterance is complete until the broker's library has the event."""
-    recogniser = Recogniser("bench", classifier)
     with tempfile.TemporaryDirectory() as folder:
         outbox = Outbox(Path(folder) / "outbox.db", 10_000, 3600)
         settings = MqttSettings(broker="mqtt://127.0.0.1:9")  # nobody answers: the worst case
@@ -109,8 +113,7 @@ def _end_of_speech_to_publish(classifier: Classifier) -> Iterator[str]:
     yield _quantiles(f"end of speech to publish, utterances of {length:.1f} s", times)
 
 
-def _pipeline_speed(classifier: Classifier) -> str:
-    recogniser = Recogniser("bench", classifier)
+def _pipeline_speed(recogniser: Recogniser) -> str:
     rates = []
     for _ in range(5):
         began = time.process_time()

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
@@ -41,29 +47,39 @@ class Input(BaseModel):
         return self
 
 
-class Card(BaseModel):
-    """All that is to be known of a model, by programs and people."""
+class Facts(BaseModel):
+    """What is to be known of any model, by programs and people."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     version: str
-    labels: tuple[str, ...] = Field(min_length=2)
-    inputs: tuple[Input, ...] = Field(min_length=1)
-    outputs: tuple[str, ...] = ("scores",)
-    """`scores` are logits, one a label."""
-    adaptation: dict[str, float] | None = None
     quantization: str
-    temperature: float = Field(1.0, gt=0)
-    """Logits are divided by it before the softmax."""
-    uncertain_below: float = Field(0.0, ge=0, le=1)
-    """With less confidence than this the emotion is `uncertain`."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of `model.tflite`."""
     data: tuple[dict[str, str], ...] = ()
     licence: str = ""
     metrics: dict[str, Any] = {}
     trained_by: dict[str, str] = {}
+
+    @property
+    def id(self) -> str:
+        """Name and version, as events show it."""
+        return f"{self.name}-{self.version}"
+
+
+class Card(Facts):
+    """All that is to be known of a classifier."""
+
+    labels: tuple[str, ...] = Field(min_length=2)
+    inputs: tuple[Input, ...] = Field(min_length=1)
+    outputs: tuple[str, ...] = ("scores",)
+    """`scores` are logits, one a label."""
+    adaptation: dict[str, float] | None = None
+    temperature: float = Field(1.0, gt=0)
+    """Logits are divided by it before the softmax."""
+    uncertain_below: float = Field(0.0, ge=0, le=1)
+    """With less confidence than this the emotion is `uncertain`."""
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "Card":
@@ -72,10 +88,20 @@ class Card(BaseModel):
                 raise ValueError("two labels or two inputs have the same name")
         return self
 
-    @property
-    def id(self) -> str:
-        """Name and version, as events show it."""
-        return f"{self.name}-{self.version}"
+
+class DenoiserCard(Facts):
+    """All that is to be known of a network that takes noise out."""
+
+    n_fft: int = Field(ge=4, multiple_of=2)
+    """Samples of a frame, of which each overlaps the next by half."""
+    frames: int = Field(gt=0)
+    """Of a window."""
+    context: int = Field(ge=0)
+    """So many frames at either end of a window are only looked at, their gains not used."""
+    least_gain_db: float = Field(le=0)
+    """Nothing is made softer than by this much: what is left of the noise sounds natural."""
+    below_snr_db: float
+    """In noisier utterances than this the emotion is recognised better without the noise."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +140,27 @@ def find(model: str) -> Path:
 
 
 def read_card(path: Path) -> Card:
+    """A classifier's card, without its network.
+
+    Raises:
+        BundleError: as `read_any_card`, or it is no classifier.
+    """
+    card = read_any_card(path)
+    if not isinstance(card, Card):
+        raise BundleError(f"{path}: it takes noise out and recognises nothing")
+    return card
+
+
+def read_any_card(path: Path) -> Card | DenoiserCard:
     """A bundle's card, without its network.
 
     Raises:
         BundleError: it is missing, not JSON, or not a card.
     """
     try:
-        return Card.model_validate(json.loads((path / CARD_FILE).read_bytes()))
+        content = json.loads((path / CARD_FILE).read_bytes())
+        kind = DenoiserCard if isinstance(content, dict) and "n_fft" in content else Card
+        return kind.model_validate(content)
     except OSError as error:
         raise BundleError(
             f"{path}: {CARD_FILE}: {(error.strerror or str(error)).lower()}"
@@ -132,12 +172,23 @@ def read_card(path: Path) -> Card:
 
 
 def load(path: Path, num_threads: int = 1) -> Bundle:
-    """Read a bundle and make sure that its parts belong together.
+    """Read a classifier and make sure that its parts belong together.
 
     Raises:
         BundleError: hash, shapes or labels do not fit, or something cannot be read.
     """
     card = read_card(path)
+    network = open_network(path, card, num_threads)
+    _check_shapes(card, network, path)
+    return Bundle(card, network, path)
+
+
+def open_network(path: Path, card: Facts, num_threads: int = 1) -> Network:
+    """The network that a card belongs to.
+
+    Raises:
+        BundleError: its hash does not fit, or it cannot be read.
+    """
     file = path / MODEL_FILE
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -146,11 +197,9 @@ def load(path: Path, num_threads: int = 1) -> Bundle:
     if digest != card.sha256:
         raise BundleError(f"{file}: its SHA-256 is not the card's; the file was changed or damaged")
     try:
-        network = Network(file, num_threads)
+        return Network(file, num_threads)
     except TfliteError as error:
         raise BundleError(str(error)) from error
-    _check_shapes(card, network, path)
-    return Bundle(card, network, path)
 
 
 def _check_shapes(card: Card, network: Network, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from serd import __version__
+from serd import __version__, cli_config
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,16 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Recognises emotions in speech and publishes them over MQTT.",
 )
-config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(config_app, name="config", help="Write or check a configuration.")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file.")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="A name that `serd models` lists, or a folder.")
-]
-BrokerOption = Annotated[
-    str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
-]
+app.add_typer(cli_config.app, name="config", help="Write or check a configuration.")
 
 
 class Format(StrEnum):
@@ -40,6 +31,26 @@ class Format(StrEnum):
     table = "table"
     jsonl = "jsonl"
     csv = "csv"
+
+
+class Denoise(StrEnum):
+    """Whether noise is taken out before the emotion is recognised."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", "-m", help="A name that `serd models` lists, or a folder.")
+]
+DenoiseOption = Annotated[
+    Denoise | None, typer.Option(help="Take noise out of noisy utterances, of all, of none.")
+]
+BrokerOption = Annotated[
+    str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
+]
 
 
 def main() -> NoReturn:
@@ -82,6 +93,10 @@ def _one_line(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {said} (with --debug: where)"
 
 
+def _mode(denoise: Denoise | None) -> dict[str, str] | None:
+    return {"mode": denoise.value} if denoise else None
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         print(f"serd {__version__}")
@@ -110,6 +125,7 @@ def run(
     ] = None,
     broker: BrokerOption = None,
     model: ModelOption = None,
+    denoise: DenoiseOption = None,
     once: Annotated[bool, typer.Option("--once", help="End after the last file.")] = False,
 ) -> None:
     """Listen, recognise and publish."""
@@ -125,7 +141,7 @@ def run(
     if len(sources or {}) < len(named):
         raise SettingsError("--source: two have the same name")
     mqtt = {"broker": broker} if broker else None
-    settings = load(config, sources=sources, mqtt=mqtt, model=model)
+    settings = load(config, sources=sources, mqtt=mqtt, model=model, denoise=_mode(denoise))
     with ExitStack() as stack:
         daemon = Daemon(settings, once=once, on_event=shown_events(stack))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,8 +152,9 @@ def run(
 
 @app.command()
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    files: Annotated[list[Path], typer.Argument(help="Sound files.", readable=False)],
     model: ModelOption = None,
+    denoise: DenoiseOption = None,
     output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the first file's sound and emotions into this PNG.")
@@ -151,7 +168,7 @@ def classify(
     from serd.bundle import find, read_card
     from serd.settings import load
 
-    settings = load(config, model=model)
+    settings = load(config, model=model, denoise=_mode(denoise))
     card = read_card(find(settings.model))
     reports: dict[Format, Callable[[], terminal.Report]] = {
         Format.jsonl: terminal.JsonReport,
@@ -176,6 +193,27 @@ def classify(
             plot = None
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("denoise")
+def denoise_file(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file.", readable=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg to write.", readable=False)
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Take the noise out of a sound file; what is written is mono at 16 kHz."""
+    from serd import audio, bundle, denoiser
+    from serd.settings import load
+    from serd.terminal import printable
+
+    loaded = denoiser.load(bundle.find(load(config).denoise.model))
+    try:
+        audio.write_blocks(target, loaded.blocks(audio.read_blocks(source)))
+    except audio.AudioError as error:
+        print(f"serd: {printable(source)}: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -226,57 +264,19 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Show this one's card.")] = None,
 ) -> None:
     """List the models, or show one's card."""
-    from serd.bundle import BundleError, available, find, read_card
+    from serd.bundle import BundleError, Card, available, find, read_any_card
 
     if name is not None:
-        print(json.dumps(read_card(find(name)).model_dump(mode="json"), indent=2))
+        print(json.dumps(read_any_card(find(name)).model_dump(mode="json"), indent=2))
         return
     paths = available()
     if not paths:
         raise BundleError("no models are installed")
     for path in paths:
-        card = read_card(path)
+        card = read_any_card(path)
         size_kb = (path / "model.tflite").stat().st_size // 1000
-        print(f"{path.name:<14} {card.version:<8} {size_kb:5} kB  {', '.join(card.labels)}")
-
-
-@config_app.command("init")
-def config_init(
-    path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
-) -> None:
-    """Write a configuration with every key, its default and its meaning."""
-    from serd.settings import SettingsError, reason
-    from serd.template import template
-
-    if path is None:
-        print(template(), end="")
-        return
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(template())
-    except OSError as error:
-        raise SettingsError(f"{path}: {reason(error)}") from error
-
-
-@config_app.command("check")
-def config_check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
-    """Say whether a configuration can be used."""
-    from serd.bundle import find, load
-    from serd.capture import SourceError, open_source
-    from serd.settings import SettingsError
-    from serd.settings import load as load_settings
-
-    settings = load_settings(path)
-    for name, spec in settings.sources.items():
-        try:
-            open_source(spec)  # nothing runs yet
-        except SourceError as error:
-            raise SettingsError(f"{path}: sources.{name}: {error}") from error
-    bundle = load(find(settings.model))
-    sources = ", ".join(settings.sources)
-    print(
-        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}. Broker: {settings.mqtt.broker}"
-    )
+        what = ", ".join(card.labels) if isinstance(card, Card) else "takes noise out"
+        print(f"{path.name:<14} {card.version:<8} {size_kb:5} kB  {what}")
 
 
 @app.command()

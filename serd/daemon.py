@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serd import __version__, bundle, homeassistant
+from serd import __version__, bundle, cleaning, homeassistant
 from serd.broker import EmbeddedBroker
 from serd.classifier import Classifier
 from serd.events import EmotionEvent, compact
@@ -61,7 +61,9 @@ class Daemon:
         self._on_event = on_event
         loaded = bundle.load(bundle.find(settings.model))
         self._card = loaded.card
-        self._recogniser = Recogniser(settings.node, Classifier(loaded))
+        self._recogniser = Recogniser(
+            settings.node, Classifier(loaded), cleaning.load(settings.denoise)
+        )
         self._health = Health({name: SourceHealth() for name in settings.sources})
         now = datetime.now(UTC)
         self._states = {name: SmoothedState(settings.state, now) for name in settings.sources}

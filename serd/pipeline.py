@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from serd.audio import SAMPLE_RATE
 from serd.capture import Block
 from serd.classifier import Classifier
+from serd.cleaning import Cleaning
 from serd.events import EmotionEvent
-from serd.levels import dbfs, snr_db
+from serd.levels import dbfs
 from serd.segmentation import Segmentation
 from serd.segments import Segment
 from serd.settings import SegmentSettings
@@ -86,14 +87,16 @@ class Stream:
 class Recogniser:
     """Turns utterances into events."""
 
-    def __init__(self, node: str, classifier: Classifier) -> None:
+    def __init__(self, node: str, classifier: Classifier, cleaning: Cleaning) -> None:
         self._node = node
         self._classifier = classifier
+        self._cleaning = cleaning
 
     def recognise(self, utterance: Utterance) -> EmotionEvent:
         """Classify one utterance."""
         samples = utterance.segment.samples
-        prediction = self._classifier.classify(samples)
+        cleaned = self._cleaning(samples)
+        prediction = self._classifier.classify(cleaned.samples)
         duration = timedelta(seconds=samples.size / SAMPLE_RATE)
         return EmotionEvent(
             node=self._node,
@@ -105,9 +108,9 @@ class Recogniser:
             end=utterance.start + duration,
             duration_ms=round(duration.total_seconds() * 1000),
             dbfs=dbfs(samples),
-            snr_db=snr_db(samples),
+            snr_db=cleaned.snr_db,
             truncated=utterance.segment.truncated,
-            denoised=False,
+            denoised=cleaned.denoised,
             model=self._classifier.card.id,
             latency_ms=round((time.monotonic() - utterance.ready) * 1000),
         )

@@ -7,8 +7,10 @@ from typing import Any
 
 from serd.audio import SAMPLE_RATE, Pcm, read_blocks
 from serd.classifier import UNCERTAIN, Classifier, Prediction
+from serd.cleaning import Cleaning
 from serd.events import rounded
 from serd.segmentation import segments_of
+from serd.segments import Segment
 from serd.settings import SegmentSettings
 
 
@@ -19,6 +21,7 @@ class Part:
     start_s: float
     end_s: float
     prediction: Prediction
+    denoised: bool
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,22 @@ class Recording:
             "duration_s": round(self.duration_s, 3),
             **_said(self.whole),
             "model": self.model,
-            "denoised": False,
+            "denoised": any(part.denoised for part in self.parts),
             "segments": [
                 {
                     "start_s": round(part.start_s, 3),
                     "end_s": round(part.end_s, 3),
                     **_said(part.prediction),
+                    "denoised": part.denoised,
                 }
                 for part in self.parts
             ],
         }
 
 
-def classify_file(path: Path, classifier: Classifier, settings: SegmentSettings) -> Recording:
+def classify_file(
+    path: Path, classifier: Classifier, cleaning: Cleaning, settings: SegmentSettings
+) -> Recording:
     """Classify each utterance of a file and the file as a whole, in bounded memory.
 
     Raises:
@@ -65,14 +71,16 @@ def classify_file(path: Path, classifier: Classifier, settings: SegmentSettings)
             length += block.size
             yield block
 
-    parts = tuple(
-        Part(
+    def part(segment: Segment) -> Part:
+        cleaned = cleaning(segment.samples)
+        return Part(
             segment.start / SAMPLE_RATE,
             segment.end / SAMPLE_RATE,
-            classifier.classify(segment.samples),
+            classifier.classify(cleaned.samples),
+            cleaned.denoised,
         )
-        for segment in segments_of(counted(read_blocks(path)), settings)
-    )
+
+    parts = tuple(map(part, segments_of(counted(read_blocks(path)), settings)))
     weighted = [(part.prediction.scores, part.end_s - part.start_s) for part in parts]
     whole = classifier.combine(weighted) if weighted else None
     return Recording(path, length / SAMPLE_RATE, classifier.card.id, parts, whole)

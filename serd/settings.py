@@ -108,6 +108,20 @@ class MqttSettings(Table):
     """Where the embedded broker listens on this machine; 0 takes a free port."""
 
 
+class DenoiseSettings(Table):
+    """`[denoise]`: whether noise is taken out of an utterance before it is recognised."""
+
+    mode: Literal["auto", "on", "off"] = "auto"
+    """Of noisy utterances only, of all, or of none."""
+    model: str = "denoiser"
+    """A name that `serd models` lists, or the path of a bundle."""
+    below_snr_db: Annotated[
+        Annotated[float, Field(allow_inf_nan=False, strict=True)] | None, NoneIfEmpty
+    ] = None
+    """With `auto`, utterances with less signal than this are noisy, dB; by default what was
+    found best for the model."""
+
+
 class OutboxSettings(Table):
     """`[outbox]`: events that wait for the broker."""
 
@@ -177,6 +191,7 @@ class Settings(Table):
     """What to listen to: NAME = `default`, a device (`hw:1,0`), `file:PATH[?speed=max]` or
     `exec:COMMAND` that writes s16le mono PCM at 16 kHz."""
     segments: SegmentSettings = SegmentSettings()
+    denoise: DenoiseSettings = DenoiseSettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     state: StateSettings = StateSettings()

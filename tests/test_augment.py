@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from serd import bundle, denoiser
 from serd.audio import SAMPLE_RATE, Floats
 from training import augment, noises
 from training.augment import Augmentation, Augmenter, power
 from training.noises import NoiseError
+
+from .test_denoiser import everything, made, nothing
 
 NOWHERE = Path("nowhere")
 TIME = np.arange(SAMPLE_RATE) / SAMPLE_RATE
@@ -62,6 +65,7 @@ def test_nothing_switched_on_changes_nothing() -> None:
         {"noise_snr_db": (20, 10)},
         {"noise_snr_db": (10, float("nan"))},
         {"pitch": 1},
+        {"denoised_share": 0.5},
     ],
 )
 def test_options_without_sense_are_refused(wrong: dict[str, object]) -> None:
@@ -117,6 +121,9 @@ def test_noise_comes_from_all_kinds_but_voices(folder: Path) -> None:
     options = Augmentation(noise_snr_db=(0, 0), noise_share=1, noise=("hum",))
     noise = [varied(options, SOUND, seed, folder) - SOUND for seed in range(40)]
     assert {int(np.abs(np.fft.rfft(n)).argmax()) for n in noise} == {100, 3000}
+    some = options.model_copy(update={"noise_without": ("low",)})
+    noise = [varied(some, SOUND, seed, folder) - SOUND for seed in range(10)]
+    assert {int(np.abs(np.fft.rfft(n)).argmax()) for n in noise} == {3000}
 
 
 def test_colours_are_smooth_and_differ() -> None:
@@ -130,6 +137,18 @@ def test_colours_are_smooth_and_differ() -> None:
         levels.append(10 * np.log10(bands / bands.mean()))
     assert np.abs(np.diff(levels, axis=1)).max() < 10
     assert np.std(levels, axis=0).mean() > 2
+
+
+def test_another_microphone_changes_the_colour_and_nothing_else() -> None:
+    click = np.eye(1, 4000, 2000, dtype=np.float32)[0]
+    one, other = (
+        augment.through_another_microphone(click, np.random.default_rng(seed)) for seed in (1, 2)
+    )
+    assert one.dtype == np.float32
+    assert np.abs(one).argmax() == np.abs(other).argmax() == 2000
+    levels = [20 * np.log10(np.abs(np.fft.rfft(heard))[1:]) for heard in (one, other)]
+    assert all(5 < np.ptp(own) < 40 for own in levels)
+    assert np.abs(levels[0] - levels[1]).max() > 3
 
 
 def test_an_excerpt_wraps_round() -> None:
@@ -230,6 +249,30 @@ def test_anything_in_gives_something_finite(
         assert np.isfinite(result).all()
         assert np.abs(result).max() <= 1
         assert result.any() != silent
+
+
+@pytest.mark.parametrize("peak", [0.1, 1.0])
+def test_noise_is_taken_out_as_often_as_asked_for(
+    monkeypatch: pytest.MonkeyPatch, peak: float
+) -> None:
+    monkeypatch.setattr(bundle, "find", Path)
+    monkeypatch.setattr(denoiser, "load", lambda _: made(nothing))
+    sound = np.float32(peak) * SOUND / np.abs(SOUND).max()
+    noisy = Augmentation(noise_snr_db=(0, 0), noise_share=1)
+    some = noisy.model_copy(update={"denoised_share": 0.3})
+    left = [power(varied(some, sound, seed)) for seed in range(200)]
+    whole = [power(varied(noisy, sound, seed)) for seed in range(200)]
+    silenced = np.array(left) < 1e-3 * np.array(whole)
+    assert 0.2 < silenced.mean() < 0.4
+    assert np.array(left)[~silenced] == pytest.approx(np.array(whole)[~silenced])
+
+
+def test_a_denoiser_that_keeps_everything_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "find", Path)
+    monkeypatch.setattr(denoiser, "load", lambda _: made(everything))
+    noisy = Augmentation(noise_snr_db=(0, 0), noise_share=1)
+    kept = varied(noisy.model_copy(update={"denoised_share": 1}), SOUND, 1)
+    assert kept == pytest.approx(varied(noisy, SOUND, 1), abs=1e-4)
 
 
 def test_the_seed_decides(folder: Path) -> None:

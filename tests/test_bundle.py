@@ -4,7 +4,15 @@ import shutil
 
 import pytest
 
-from serd.bundle import BundleError, available, find, load, read_card
+from serd.bundle import (
+    BundleError,
+    available,
+    find,
+    load,
+    open_network,
+    read_any_card,
+    read_card,
+)
 from serd.settings import Settings
 
 DEFAULT = Settings().model
@@ -50,10 +58,11 @@ def refusal(bundle):
 def test_every_model_here_can_be_loaded_and_says_where_it_comes_from():
     assert DEFAULT in [path.name for path in available()]
     for path in available():
-        bundle = load(path)
-        assert path.name == bundle.card.name
-        assert bundle.card.licence
-        assert bundle.card.data
+        card = read_any_card(path)
+        assert open_network(path, card)
+        assert path.name == card.name
+        assert card.licence
+        assert card.data
 
 
 def test_found_by_name_and_by_path(copy, monkeypatch):

@@ -165,7 +165,10 @@ def test_mask_and_filling_agree(frames, length):
     assert mask(frames, length).sum() == min(frames, length)
 
 
-@pytest.mark.parametrize("path", bundle.available(), ids=lambda path: path.name)
+CLASSIFIERS = [p for p in bundle.available() if isinstance(bundle.read_any_card(p), Card)]
+
+
+@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.name)
 def test_what_fills_the_window_changes_no_score(path, woman):
     """Of the networks that are published, on real speech shorter than the window."""
     loaded = bundle.load(path)

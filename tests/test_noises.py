@@ -60,6 +60,6 @@ def test_a_room_begins_with_the_direct_sound_even_if_a_reflection_is_stronger() 
 def test_real_recordings_have_no_voices_and_rooms_begin_at_once(data: Path) -> None:
     for folder in ("noise/esc10", "noise/speech_commands"):
         assert not noises.VOICES & set(noises.recordings(data / folder))
-    for response in noises.rooms(data / "rir"):
+    for response in noises.rooms(data / "rir").values():
         assert abs(response[0]) >= 0.099 * np.abs(response).max()
         assert np.vdot(response, response) == pytest.approx(1, rel=1e-3)

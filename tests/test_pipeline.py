@@ -9,6 +9,7 @@ from serd import bundle
 from serd.audio import SAMPLE_RATE, read
 from serd.capture import Block
 from serd.classifier import UNCERTAIN, Classifier
+from serd.cleaning import Cleaning
 from serd.pipeline import Recogniser, Stream
 from serd.segmentation import segments_of
 from serd.settings import SegmentSettings
@@ -177,7 +178,20 @@ def test_a_gap_before_what_is_skipped_is_counted_once(pcm, segments):
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return Recogniser("pi", Classifier(bundle.load(bundle.find("cnn"))))
+    as_it_is = Cleaning(below_snr_db=float("-inf"))
+    return Recogniser("pi", Classifier(bundle.load(bundle.find("cnn"))), as_it_is)
+
+
+def test_an_event_tells_whether_noise_was_taken_out(pcm, recogniser):
+    stream = Stream("mic", SETTINGS, live=False)
+    utterance = utterances(stream, [Block(pcm)])[0]
+    quieter = Cleaning(below_snr_db=float("inf"), denoiser=lambda samples: samples // 8)
+    cleaned = Recogniser("pi", Classifier(bundle.load(bundle.find("cnn"))), quieter)
+    event, plain = cleaned.recognise(utterance), recogniser.recognise(utterance)
+    assert (event.denoised, plain.denoised) == (True, False)
+    assert event.snr_db == plain.snr_db
+    assert event.dbfs == plain.dbfs  # of what was heard
+    assert event.scores != plain.scores
 
 
 def test_an_event_says_all_that_the_contract_promises(pcm, segments, recogniser):

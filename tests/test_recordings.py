@@ -11,7 +11,7 @@ from training.config import Config, ConfigError, Data
 from training.corpora.clip import Clip
 from training.dataset import Dataset, Utterance
 from training.recordings import Recordings, gather
-from training.splits import SplitError
+from training.splits import FOLDS, SplitError
 
 LABELS = ("happy", "sad")
 
@@ -87,6 +87,7 @@ def test_only_clips_of_the_labels_are_gathered(monkeypatch: pytest.MonkeyPatch) 
     nothing = ({}, None, Path(), Path())
     found = gather(Data(), ("sad",), *nothing)
     assert {clip.emotion for clip in found.clips} == {"sad"}
+    assert gather(Data(), (), *nothing).clips == clips
     with pytest.raises(ConfigError, match="no clip is calm or angry"):
         gather(Data(), ("calm", "angry"), *nothing)
 
@@ -96,3 +97,5 @@ def test_a_side_without_an_emotion_is_refused() -> None:
     digests = ["same" if i % 4 >= 2 else str(i) for i in range(32)]
     with pytest.raises(SplitError, match="no sad in"):
         made(digests).splits({"subject-independent": (1,)}, 2)
+    without = replace(made(digests), labels=())
+    assert len(without.splits({"subject-independent": (1,)}, 2)) == FOLDS

@@ -395,7 +395,7 @@ def test_a_first_try_that_failed_leaves_no_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["train", "classical", "--data", "."], "only serd-train reproduce takes them"),
+        (["train", "classical", "--data", "."], "only serd-train reproduce takes it"),
         (["report", "."], "not a run folder"),
         (["train", "none.toml", "--data", "."], "no such file"),
         (["train", "none.toml"], "no such file"),

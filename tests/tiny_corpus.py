@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from training.corpora.clip import EMOTIONS
+
 RATE = 16_000
 
 
@@ -30,3 +32,26 @@ def write(root: Path, actors: int, statements: int = 1) -> None:
             for statement in range(1, statements + 1):
                 name = f"03-01-{emotion:02}-01-{statement:02}-01-{actor:02}.wav"
                 soundfile.write(folder / name, sentence(actor, emotion, statement), RATE)
+
+
+def write_voices(root: Path, actors: range) -> None:
+    """A folder for each emotion, in it one for each speaker: nobody of RAVDESS."""
+    for actor in actors:
+        for number, emotion in enumerate(EMOTIONS):
+            folder = root / "voices" / emotion / f"speaker-{actor}"
+            folder.mkdir(parents=True)
+            soundfile.write(folder / "1.wav", sentence(actor, number + 1, 1), RATE)
+
+
+def write_noises(root: Path) -> None:
+    """Four kinds of noise, a tone each, and three rooms of one echo each."""
+    t = np.arange(2 * RATE) / RATE
+    for number, kind in enumerate(("fan", "rain", "dog", "bell")):
+        (root / "noise" / kind).mkdir(parents=True)
+        tone = 0.3 * np.sin(2 * np.pi * 500 * (number + 1) * t)
+        soundfile.write(root / "noise" / kind / "1.wav", tone, RATE)
+    (root / "rir").mkdir()
+    for number, room in enumerate(("hall", "bath", "cell")):
+        response = np.zeros(800)
+        response[[0, 100 * (number + 1)]] = 1, 0.5
+        soundfile.write(root / "rir" / f"{room}.wav", response, RATE)

@@ -4,15 +4,19 @@ Samples rather than features, because networks see different features of the sam
 What is done to features instead (masks, mixup) is in `spec_augment`.
 """
 
+import threading
 from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
 import scipy.fft
 from numpy.random import Generator
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from serd.audio import SAMPLE_RATE, Floats, Pcm, pcm_to_float
+from serd import bundle, denoiser
+from serd.audio import SAMPLE_RATE, Floats, Pcm, float_to_pcm, pcm_to_float
+from serd.denoiser import Denoiser
 from serd.settings import Table
 from training import noises
 
@@ -21,6 +25,8 @@ Decibels = Annotated[float, Field(ge=-60, le=120)]
 
 _OCTAVES = 62.5 * 2.0 ** np.arange(8)
 """Hz, up to half the sample rate."""
+_RINGING = 1024
+"""Samples of silence for what a filter leaves behind the end."""
 
 
 class Augmentation(Table):
@@ -38,6 +44,12 @@ class Augmentation(Table):
     """How often there is noise, if `noise_snr_db` is given, 0…1."""
     noise: tuple[str, ...] = ()
     """Folders of recordings, below the data folder; with none, noise of a random colour."""
+    noise_without: tuple[str, ...] = ()
+    """Kinds of noise that are kept for tests."""
+    denoised_share: Share = 0
+    """How often noise that joined is taken out again, as the daemon does it, 0…1."""
+    denoiser: str = "denoiser"
+    """By which bundle, its name or folder."""
     gain_db: float = Field(0, ge=0, le=60)
     """Loudness by up to ± this much, dB."""
     shift_ms: float = Field(0, ge=0, le=10_000)
@@ -53,6 +65,8 @@ class Augmentation(Table):
     def _consistent(self) -> Self:
         if self.noise_snr_db and self.noise_snr_db[0] > self.noise_snr_db[1]:
             raise ValueError("noise_snr_db: the lowest is above the highest")
+        if self.denoised_share and not self.noise_snr_db:
+            raise ValueError("denoised_share: without noise_snr_db there is nothing to take out")
         return self
 
     @property
@@ -68,7 +82,8 @@ class Augmenter:
 
     In the order in which sound comes about: the speaker is faster or slower, the room adds its
     reflections, noise joins at the microphone (recordings of it have their own room in them),
-    the microphone's gain acts on both, and the segmenter cuts what it was given.
+    the denoiser takes it out again, the microphone's gain acts on both, and the segmenter cuts
+    what it was given.
 
     Args:
         options: what to vary.
@@ -77,17 +92,21 @@ class Augmenter:
     Raises:
         NoiseError: a folder that is needed is missing or has no sound in it. Files are read at
             the first call, which raises it for one that is not sound.
+        BundleError: the denoiser cannot be used.
     """
 
     def __init__(self, options: Augmentation, data: Path) -> None:
         self._options = options
         self._rooms = data / options.rooms
         self._noise = [data / name for name in options.noise]
+        self._local = threading.local()  # a denoiser is for one thread
         if options.room_share:
             noises.files(self._rooms)
         if options.noise_snr_db:
             for folder in self._noise:
-                noises.files(folder, noises.VOICES)
+                noises.files(folder, {*noises.VOICES, *options.noise_without})
+        if options.denoised_share:
+            self._denoiser()
 
     def __call__(self, samples: Floats, rng: Generator) -> Floats:
         """A variation of an utterance.
@@ -104,10 +123,12 @@ class Augmenter:
         if o.speed:
             x = faster(x, rng.uniform(1 - o.speed, 1 + o.speed))
         if rng.random() < o.room_share:
-            rooms = noises.rooms(self._rooms)
+            rooms = list(noises.rooms(self._rooms).values())
             x = in_room(x, rooms[rng.integers(len(rooms))])
         if o.noise_snr_db and rng.random() < o.noise_share:
             x = with_noise(x, self._some_noise(x.size, rng), rng.uniform(*o.noise_snr_db))
+            if o.denoised_share and rng.random() < o.denoised_share:
+                x = self._denoised(x)
         if o.gain_db:
             x = x * np.float32(10 ** (rng.uniform(-o.gain_db, o.gain_db) / 20))
         if o.shift_ms:
@@ -117,6 +138,15 @@ class Augmenter:
         peak = np.abs(x).max()
         return x / peak if peak > 1 else x
 
+    def _denoised(self, samples: Floats) -> Floats:
+        peak = max(np.float32(1), np.abs(samples).max())
+        return pcm_to_float(self._denoiser()(float_to_pcm(samples / peak))) * peak
+
+    def _denoiser(self) -> Denoiser:
+        if not hasattr(self._local, "denoiser"):
+            self._local.denoiser = denoiser.load(bundle.find(self._options.denoiser))
+        return self._local.denoiser
+
     def _some_noise(self, length: int, rng: Generator) -> Floats:
         """Of a random recording, or else colour; any kind is as likely as any other."""
         if not self._noise:
@@ -124,10 +154,11 @@ class Augmenter:
         kinds = [
             recordings
             for folder in self._noise
-            for recordings in noises.recordings(folder).values()
+            for kind, recordings in noises.recordings(folder).items()
+            if kind not in self._options.noise_without
         ]
-        kind = kinds[rng.integers(len(kinds))]
-        return excerpt(kind[rng.integers(len(kind))], length, rng)
+        recordings = kinds[rng.integers(len(kinds))]
+        return excerpt(recordings[rng.integers(len(recordings))], length, rng)
 
 
 def faster(samples: Floats, speed: float) -> Floats:
@@ -196,11 +227,27 @@ def coloured_noise(length: int, rng: Generator) -> Floats:
     """
     whole = scipy.fft.next_fast_len(length + 1)
     bins = whole // 2 + 1
-    level_db = rng.uniform(-6, 0) * np.arange(_OCTAVES.size) + rng.normal(0, 5, _OCTAVES.size)
-    frequency = np.linspace(0, SAMPLE_RATE / 2, bins)
-    colour = np.interp(frequency, _OCTAVES, 10 ** (level_db / 20)).astype(np.float32)
+    level_db = rng.uniform(-6, 0) * np.arange(_OCTAVES.size) + _colour_db(rng)
     white = rng.standard_normal(2 * bins, np.float32).view(np.complex64)
-    return scipy.fft.irfft(white * colour, whole)[:length]
+    return scipy.fft.irfft(white * _by_octave(level_db, bins), whole)[:length]
+
+
+def through_another_microphone(samples: Floats, rng: Generator) -> Floats:
+    """Each octave some 5 dB louder or softer, float32 `[n]` as what is given."""
+    whole = scipy.fft.next_fast_len(samples.size + _RINGING)
+    spectrum = scipy.fft.rfft(samples, whole)
+    colour = _by_octave(_colour_db(rng), spectrum.size)
+    return scipy.fft.irfft(spectrum * colour, whole)[: samples.size]
+
+
+def _colour_db(rng: Generator) -> NDArray[np.float64]:
+    return rng.normal(0, 5, _OCTAVES.size)
+
+
+def _by_octave(level_db: NDArray[np.float64], bins: int) -> Floats:
+    """Factors `[bins]` of a spectrum, from the level of each octave, dB."""
+    frequency = np.linspace(0, SAMPLE_RATE / 2, bins)
+    return np.interp(frequency, _OCTAVES, 10 ** (level_db / 20)).astype(np.float32)
 
 
 def power(samples: Floats) -> float:

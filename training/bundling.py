@@ -10,12 +10,12 @@ import numpy as np
 
 from serd import bundle
 from serd.audio import SAMPLE_RATE
-from serd.bundle import Bundle, Card, Input
+from serd.bundle import Bundle, Card, Facts, Input
 from serd.classifier import Classifier, Floats, softmax
 from serd.tflite import Network
 from training import corpora, evaluate, whole
 from training.card import readme
-from training.config import Config
+from training.config import Config, Pretrained
 from training.convert import Kind, to_tflite
 from training.corpora.clip import Clip
 from training.dataset import Examples
@@ -75,7 +75,7 @@ def convert(
         said = evaluate.by_window(logits, temperature).max(axis=1)
         threshold = round(float(np.quantile(said, config.training.uncertain_share)), 3)
         fitted = {"temperature": temperature, "uncertain_below": threshold}
-        _write(card.model_copy(update=fitted), file.parent)
+        write(card.model_copy(update=fitted), file.parent)
     return folders
 
 
@@ -91,13 +91,34 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
     Raises:
         BundlingError: there is something else already, or nothing can be written.
     """
-    check_output(output)
-    licence = _licence(config.data.corpora)
-    named = {"name": config.name, "version": config.version, "licence": licence, **facts}
+    named = {
+        "name": config.name,
+        "version": config.version,
+        "licence": licence(config.data.corpora),
+        **facts,
+    }
     card = bundle.read_card(folder).model_copy(update=named)
+    copy(folder, output, card, readme(card))
+
+
+def copy(folder: Path, output: Path, card: Facts, about: str) -> None:
+    """A bundle's network with this card and this text for people; raises BundlingError."""
+    check_output(output)
     whole.write(output / bundle.MODEL_FILE, (folder / bundle.MODEL_FILE).read_bytes())
-    _write(card, output)
-    whole.write(output / "README.md", readme(card))
+    write(card, output)
+    whole.write(output / "README.md", about)
+
+
+def write(card: Facts, folder: Path) -> None:
+    """A card, as `bundle.read_any_card` reads it."""
+    whole.write(folder / bundle.CARD_FILE, card.model_dump_json(indent=2) + "\n")
+
+
+def licence(names: Sequence[str]) -> str:
+    """Of a network that was trained on these corpora."""
+    licences = dict.fromkeys(corpora.licence(name)["licence"] for name in names)
+    use = ": not for commercial use" if any("NC" in own for own in licences) else ""
+    return f"{' and '.join(licences)}, as its training data{use}"
 
 
 def check_output(output: Path) -> None:
@@ -161,16 +182,18 @@ def cost(network: Any, folders: Mapping[Kind, Path]) -> dict[str, Any]:
     }
 
 
-def sources(config: Config, held_out: Iterable[Clip]) -> tuple[dict[str, str], ...]:
-    """What the card says of the data, of who was kept out of them, and of pretrained weights."""
-    kept_out: dict[str, set[str]] = {name: set() for name in config.data.corpora}
+def sources(
+    names: Iterable[str], held_out: Iterable[Clip], others: Iterable[Pretrained]
+) -> tuple[dict[str, str], ...]:
+    """What the card says of corpora, of who was kept out of them, and of what else went in."""
+    kept_out: dict[str, set[str]] = {name: set() for name in names}
     for clip in held_out:
         kept_out[clip.corpus].add(clip.speaker)
     heard = [
         {"name": name, **corpora.licence(name), "held_out": ", ".join(sorted(people))}
         for name, people in kept_out.items()
     ]
-    return (*heard, *(table.model_dump() for table in config.pretrained))
+    return (*heard, *(table.model_dump() for table in others))
 
 
 def _logits(classifier: Classifier, examples: Examples) -> list[Floats]:
@@ -191,14 +214,3 @@ def _inputs(config: Config) -> tuple[Input, ...]:
         if window.frames is not None:
             found.append(Input(name=f"{name}_mask", mask_of=name))
     return tuple(found)
-
-
-def _licence(names: Sequence[str]) -> str:
-    """Of a network that was trained on these corpora."""
-    licences = dict.fromkeys(corpora.licence(name)["licence"] for name in names)
-    use = ": not for commercial use" if any("NC" in own for own in licences) else ""
-    return f"{' and '.join(licences)}, as its training data{use}"
-
-
-def _write(card: Card, folder: Path) -> None:
-    whole.write(folder / bundle.CARD_FILE, card.model_dump_json(indent=2) + "\n")

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from training.config import Config
     from training.experiment import Experiment
-    from training.report import System
+    from training.report import Denoisers, System
 
 _CACHE = Path(".cache/features")
 _INTERRUPTED = 130
@@ -133,9 +133,10 @@ def tune(
     folds: Annotated[int, typer.Option(min=1, help="How many folds judge a trial.")] = 2,
 ) -> None:
     """Search the settings that the configuration's [tune] names; a search can go on."""
+    from training import configurations
     from training.tune import search
 
-    loaded = _load(config, weights)
+    loaded = configurations.network(config, weights)
     folder = _folder(loaded, run)
     folder.mkdir(parents=True, exist_ok=True)
     study = search(
@@ -182,9 +183,9 @@ def report(
     """Write one HTML page of all runs, and its pictures as PNG files."""
     from training.report import results_markdown
 
-    systems = _report(runs, output, data)
+    systems, studies = _report(runs, output, data)
     if results:
-        results.write_text(results_markdown(systems))
+        results.write_text(results_markdown(systems, studies))
 
 
 @app.command()
@@ -199,7 +200,21 @@ def reproduce(
     from training import configurations
 
     path = configurations.find(config)
-    if configurations.kind(path) == "classical":
+    kind = configurations.kind(path)
+    if kind == "denoiser":
+        from training.denoising import config as denoising
+        from training.denoising.study import Denoising
+
+        loaded_denoising = denoising.load(path)
+        folder = run or Path("runs") / loaded_denoising.name
+        asked = [configurations.network(name) for name in loaded_denoising.classifiers]
+        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
+        output = models / loaded_denoising.name
+        own.reproduce([_of(c, data, folder.parent / c.name) for c in asked], output)
+        print(output)
+        _report([folder], folder / "report", None)
+        return
+    if kind == "classical":
         from training.classical import config as classical
         from training.classical import study
 
@@ -210,7 +225,7 @@ def reproduce(
         return
     from training import bundling
 
-    loaded = _load(config, weights)
+    loaded = configurations.network(config, weights)
     output = models / loaded.name
     bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
@@ -221,17 +236,6 @@ def reproduce(
     print(output)
     folder = _folder(loaded, run)
     _report([folder], folder / "report", data)
-
-
-def _load(config: str, weights: str | None) -> "Config":
-    from training import configurations
-    from training.config import ConfigError, load
-
-    path = configurations.find(config)
-    if configurations.kind(path) == "classical":
-        raise ConfigError(f"{path}: classical systems: only serd-train reproduce takes them")
-    loaded = load(path)
-    return loaded if weights is None else loaded.with_weights(weights)
 
 
 def _data(data: Path | None) -> Path:
@@ -245,7 +249,9 @@ def _data(data: Path | None) -> Path:
 def _experiment(
     config: str, data: Path | None, run: Path | None, weights: str | None
 ) -> "Experiment":
-    return _of(_load(config, weights), data, run)
+    from training import configurations
+
+    return _of(configurations.network(config, weights), data, run)
 
 
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
@@ -258,20 +264,22 @@ def _folder(config: "Config", run: Path | None) -> Path:
     return run or Path("runs") / config.name
 
 
-def _report(runs: Sequence[Path], output: Path, data: Path | None) -> "list[System]":
+def _report(
+    runs: Sequence[Path], output: Path, data: Path | None
+) -> "tuple[list[System], list[Denoisers]]":
     """Write the page; with the data, it also shows the sound of the first run's corpora."""
     from training import corpora, report
     from training.corpora.clip import CorpusError
 
-    systems = [report.System(path) for path in runs]
+    systems, studies = report.read(runs)
     clips = []
     try:
-        for name in systems[0].corpora if data else ():
+        for name in systems[0].corpora if data and systems else ():
             clips += corpora.load(name, data or Path())
     except CorpusError as error:
         print(f"serd-train: no sounds are shown: {error}", file=sys.stderr)
-    print(report.write(systems, output, clips))
-    return systems
+    print(report.write(systems, output, clips, studies))
+    return systems, studies
 
 
 def _command() -> str:

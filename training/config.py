@@ -237,12 +237,23 @@ def load(path: Path) -> Config:
 
 
 def parse(model: type[Model], path: Path) -> Model:
-    """Read a TOML file of this model's tables; raises ConfigError."""
+    """Read a TOML file of this model's tables; raises ConfigError.
+
+    With `extends = "FILE"`, all that does not stand in it is as in that file beside it.
+    """
     try:
-        return model.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return model.model_validate(_tables(path))
     except OSError as error:
-        raise ConfigError(f"{path}: {reason(error)}") from error
+        raise ConfigError(f"{error.filename or path}: {reason(error)}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_line(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: extends itself") from error
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    own = tomllib.loads(path.read_text("utf-8"))
+    base = own.pop("extends", None)
+    return own if base is None else {**_tables(path.parent / str(base)), **own}

@@ -77,7 +77,9 @@ def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
 def _main(model: str, samples: str, float_ops: str, *outputs: str) -> None:
     import keras
 
-    network = keras.models.load_model(model)
+    import training.networks.denoiser  # noqa: F401  # it has a layer of its own
+
+    network = keras.models.load_model(model, compile=False)
     arrays = dict(np.load(samples))
     # A batch of exactly one lets the converter fold every shape into a constant; in another
     # order than the network's own inputs it does not, and fails on an LSTM among several.

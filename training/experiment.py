@@ -41,6 +41,14 @@ class Experiment:
         self._cache = cache
         self._command = command
 
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    @property
+    def title(self) -> str:
+        return self._config.title or self._config.name
+
     @cached_property
     def recordings(self) -> Recordings:
         config = self._config
@@ -110,28 +118,34 @@ class Experiment:
         """Write the final network's bundle, with its parity with Keras in the card."""
         from training.train import trained
 
+        config = self._config
         fold, split = self.final()
         held_out = self.recordings.examples(split.validation)
         with self._run.lock():
             self._continue()
             network = trained(fold.model)
             folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
-            parity = bundling.parity(self._config, network, folders, held_out)
+            parity = bundling.parity(config, network, folders, held_out)
         clips = (self.recordings.clips[i] for i in split.validation)
         bundling.publish(
-            self._config,
+            config,
             folders[kind],
             output,
             {
-                "data": bundling.sources(self._config, clips),
+                "data": bundling.sources(config.data.corpora, clips, config.pretrained),
                 "metrics": {**metrics, "parity": parity},
                 "trained_by": {
                     "command": self._run.facts["command"],
-                    "config": self._config.model_dump_json(),
+                    "config": config.model_dump_json(),
                     "commit": self._made()["commit"],
                 },
             },
         )
+
+    def published(self, fold: Fold, split: Split) -> Path:
+        """The bundle, of the published kind, of a trained fold or of the final network."""
+        kind = self._config.conversion.kind
+        return self._convert(fold, split, [kind])[kind]
 
     def note_cost(self) -> None:
         """Add to `run.json` what the final network costs, as trained and as published."""
@@ -168,7 +182,7 @@ class Experiment:
         return {
             "name": config.name,
             "version": config.version,
-            "title": config.title or config.name,
+            "title": self.title,
             "labels": config.labels,
             "kind": config.conversion.kind,
             "kinds": self.kinds,

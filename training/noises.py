@@ -60,8 +60,8 @@ def recordings(folder: Path) -> Noises:
         return _recordings(folder)
 
 
-def rooms(folder: Path) -> list[Floats]:
-    """Impulse responses below a folder, float32 `[n]` each, at `SAMPLE_RATE`.
+def rooms(folder: Path) -> dict[str, Floats]:
+    """Impulse responses below a folder, by name, float32 `[n]` each, at `SAMPLE_RATE`.
 
     Raises:
         NoiseError: there are none, or one cannot be read or is nothing but silence.
@@ -100,9 +100,9 @@ def _recordings(folder: Path) -> Noises:
 
 
 @lru_cache(maxsize=8)
-def _rooms(folder: Path) -> list[Floats]:
+def _rooms(folder: Path) -> dict[str, Floats]:
     paths = (path for of_a_kind in files(folder).values() for path in of_a_kind)
-    return [impulse_response(audio.pcm_to_float(_trimmed(path))) for path in paths]
+    return {path.stem: impulse_response(audio.pcm_to_float(_trimmed(path))) for path in paths}
 
 
 def _trimmed(path: Path) -> Pcm:

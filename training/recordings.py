@@ -118,6 +118,8 @@ class Recordings:
         )
         split = replace(split, train=train, validation=validation, test=test)
         splits.check(self.clips, split, self.digests)
+        if self.labels:
+            splits.check_emotions(self.clips, split)
         for emotion in self.labels if split.protocol != "cross-corpus" else ():
             if not any(self.clips[i].emotion == emotion and i in self.heard for i in train):
                 raise splits.SplitError(f"split {split.name}: nothing {emotion} is heard in train")
@@ -136,7 +138,7 @@ def gather(
 
     Args:
         data: which corpora.
-        labels: clips of other emotions are left out.
+        labels: clips of other emotions are left out; none: emotions do not matter.
         inputs: features to compute, by name.
         segments: how clips are cut.
         folder: of the corpora.
@@ -150,7 +152,7 @@ def gather(
         clip
         for name in dict.fromkeys([*data.corpora, *data.test_only])
         for clip in corpora.load(name, folder)
-        if clip.emotion in labels
+        if not labels or clip.emotion in labels
     ]
     known = {clip.emotion for clip in clips}
     if lacking := [label for label in labels if label not in known]:

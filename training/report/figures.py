@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from serd.settings import reason
 from training.report.systems import ReportError
 
-__all__ = ["BLUE", "GREY", "INK", "ORANGE", "SHARES", "Figure", "blank", "render"]
+__all__ = ["BLUE", "GREY", "INK", "ORANGE", "SHARES", "Axes", "Figure", "blank", "render"]
 
 INK = "#020202"
 BLUE, ORANGE, GREY = "#3b82c4", "#d9730d", "#808080"

@@ -5,23 +5,31 @@ from pathlib import Path
 
 from serd.settings import reason
 from training.corpora.clip import Clip
-from training.report import detail, outcomes, sounds, tables
+from training.report import denoisers, detail, outcomes, sounds, tables
+from training.report.denoisers import Denoisers
 from training.report.figures import render
 from training.report.markup import Html, element, picture, slug, table, terms
 from training.report.results import HOW_TO_READ
 from training.report.style import CSS
 from training.report.systems import RANDOM, STRICT, ReportError, System
 
+_DENOISER = "denoiser"
 _TITLE = "Emotions in speech: what was measured"
 
 
-def write(systems: Sequence[System], output: Path, clips: Sequence[Clip] = ()) -> Path:
+def write(
+    systems: Sequence[System],
+    output: Path,
+    clips: Sequence[Clip] = (),
+    studies: Sequence[Denoisers] = (),
+) -> Path:
     """Write the page of some runs.
 
     Args:
         systems: in any order; the best is shown first.
         output: a folder; gets `index.html` and a PNG of every picture in it.
         clips: of the first one of each emotion, the page shows what the sound looks like.
+        studies: of denoisers.
 
     Returns:
         The page.
@@ -32,25 +40,29 @@ def write(systems: Sequence[System], output: Path, clips: Sequence[Clip] = ()) -
     page = output / "index.html"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(tables.by_strict_uar(systems), output, clips), "utf-8")
+        page.write_text(_page(tables.by_strict_uar(systems), studies, output, clips), "utf-8")
     except OSError as error:
         raise ReportError(f"{page}: {reason(error)}") from error
     return page
 
 
-def _page(systems: Sequence[System], output: Path, clips: Sequence[Clip]) -> str:
+def _page(
+    systems: Sequence[System], studies: Sequence[Denoisers], output: Path, clips: Sequence[Clip]
+) -> str:
     anchors = list(_anchors(systems))
     links = [(f"#{a}", s.title) for a, s in zip(anchors, systems, strict=True)]
+    links += [(f"#{_DENOISER}-{n}", run.facts["title"]) for n, run in enumerate(studies)]
     links += [("#sounds", "What the sound looks like")] if clips else []
     items = (element("li", element("a", text, href=href)) for href, text in links)
     main = element(
         "main",
         element("header", element("h1", _TITLE), element("nav", element("ul", *items))),
-        _overview(systems, anchors, output),
+        *([_overview(systems, anchors, output)] if systems else []),
         *(
             detail.section(system, anchor, output)
             for system, anchor in zip(systems, anchors, strict=True)
         ),
+        *(denoisers.section(run, f"{_DENOISER}-{n}", output) for n, run in enumerate(studies)),
         *([sounds.section(clips, output)] if clips else []),
     )
     head = (
@@ -63,7 +75,7 @@ def _page(systems: Sequence[System], output: Path, clips: Sequence[Clip]) -> str
 
 def _anchors(systems: Sequence[System]) -> Iterator[str]:
     """A name in the page for each, unique even when two runs are called alike."""
-    used = {"sounds", "comparison", ""}
+    used = {"sounds", "comparison", _DENOISER, ""}
     for system in systems:
         name = base = slug(system.name)
         number = 1

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from training.report import tables
+from training.report import denoisers, tables
+from training.report.denoisers import Denoisers
 from training.report.systems import RANDOM, STRICT, System
 from training.tables import NONE, Table, cell, markdown
 
@@ -17,8 +18,8 @@ HOW_TO_READ = (
 """What the columns mean."""
 
 
-def results_markdown(systems: Sequence[System]) -> str:
-    """The tables of all, best system first."""
+def results_markdown(systems: Sequence[System], studies: Sequence[Denoisers] = ()) -> str:
+    """The tables of all, best system first, denoisers last."""
     systems = tables.by_strict_uar(systems)
     others = {p for s in systems for p in s.protocols} - {STRICT, RANDOM}
     parts = ["# Results", "Written by `serd-train report`: change the runs, not this file."]
@@ -37,6 +38,9 @@ def results_markdown(systems: Sequence[System]) -> str:
         for note, who in notes.items()
     ]
     parts += ["## Notes", "\n".join(lines)] if lines else []
+    for run in studies:
+        parts += [f"## {run.facts['title']}"]
+        parts += [part for t in denoisers.tables_of(run) for part in (f"{t.caption}:", markdown(t))]
     parts += ["## How each row was made", markdown(made(systems), code=True)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

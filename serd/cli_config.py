@@ -1,0 +1,50 @@
+"""The command line: `serd config`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("init")
+def init(
+    path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
+) -> None:
+    """Write a configuration with every key, its default and its meaning."""
+    from serd.settings import SettingsError, reason
+    from serd.template import template
+
+    if path is None:
+        print(template(), end="")
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except OSError as error:
+        raise SettingsError(f"{path}: {reason(error)}") from error
+
+
+@app.command("check")
+def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
+    """Say whether a configuration can be used."""
+    from serd import cleaning
+    from serd.bundle import find, load
+    from serd.capture import SourceError, open_source
+    from serd.settings import SettingsError
+    from serd.settings import load as load_settings
+
+    settings = load_settings(path)
+    for name, spec in settings.sources.items():
+        try:
+            open_source(spec)  # nothing runs yet
+        except SourceError as error:
+            raise SettingsError(f"{path}: sources.{name}: {error}") from error
+    bundle = load(find(settings.model))
+    cleaning.load(settings.denoise)
+    sources = ", ".join(settings.sources)
+    print(
+        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}."
+        f" Denoiser: {settings.denoise.mode}. Broker: {settings.mqtt.broker}"
+    )

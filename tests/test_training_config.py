@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from training import config
+from training.classical import config as classical
+from training.config import ConfigError
+from training.configurations import FOLDER
+from training.denoising import config as denoising
+
+LOADERS = {"classical": classical.load, "denoiser": denoising.load}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.toml")))
+def test_what_is_published_can_be_read_and_is_called_as_its_file(name: str) -> None:
+    loaded = LOADERS.get(name, config.load)(FOLDER / f"{name}.toml")
+    assert loaded.name == name
+
+
+def test_what_does_not_stand_in_a_file_is_as_in_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_bytes((FOLDER / "cnn.toml").read_bytes())
+    own = 'extends = "base.toml"\nname = "mine"\n[protocols]\nrandom = [4]\n'
+    (tmp_path / "mine.toml").write_text(own)
+    mine, base = (config.load(tmp_path / f"{name}.toml") for name in ("mine", "base"))
+    expected = {"name": "mine", "protocols": {"random": (4,)}}
+    assert mine == base.model_copy(update=expected)
+
+
+@pytest.mark.parametrize(
+    ("extends", "why"),
+    [('"none.toml"', "none.toml: "), ('"mine.toml"', "extends itself"), ("3", "3: ")],
+)
+def test_what_cannot_be_extended_is_one_line(tmp_path: Path, extends: str, why: str) -> None:
+    (tmp_path / "mine.toml").write_text(f"extends = {extends}\n")
+    with pytest.raises(ConfigError, match=f"^[^\n]*{why}[^\n]*$"):
+        config.load(tmp_path / "mine.toml")
