@@ -69,8 +69,8 @@ class Classifier:
 
     def logits(self, samples: Pcm) -> Floats:
         """The network's scores for each window of an utterance, float32 `[windows, labels]`."""
-        windows = map(pcm_to_float, _windows(samples, self._window_samples))
-        return np.concatenate([self._network(self._inputs(w))["scores"] for w in windows])
+        cut = map(pcm_to_float, windows(samples, self._window_samples))
+        return np.concatenate([self._network(self._inputs(w))["scores"] for w in cut])
 
     def _inputs(self, samples: Floats) -> dict[str, Floats]:
         shapes = self._network.input_shapes
@@ -116,8 +116,11 @@ def mask(frames: int, length: int) -> Floats:
     return (np.arange(length) < frames).astype(np.float32)
 
 
-def _windows(samples: Pcm, length: int | None) -> list[Pcm]:
-    """Windows that overlap by half; the last one ends with the samples."""
+def windows(samples: Pcm, length: int | None) -> list[Pcm]:
+    """Windows of a network's length that overlap by half; the last one ends with the samples.
+
+    None: the network takes all at once.
+    """
     if length is None or samples.size <= length:
         return [samples]
     starts = [*range(0, samples.size - length, length // 2), samples.size - length]

@@ -15,6 +15,9 @@ from training.augment import Augmenter
 from training.config import Config, Window
 from training.dataset import Examples, Utterance
 
+BASELINE = "baseline"
+"""The input for what a source has said so far."""
+
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     """Training batches: every label as often as any other, each utterance varied anew."""
@@ -107,7 +110,15 @@ def windowed(features: dict[str, Floats], inputs: dict[str, Window]) -> dict[str
     return example
 
 
-def stacked(utterances: Sequence[Utterance], inputs: dict[str, Window]) -> dict[str, Floats]:
-    """At most one window of each, as arrays with the utterances first."""
+def stacked(
+    utterances: Sequence[Utterance], inputs: dict[str, Window], baselines: Floats | None = None
+) -> dict[str, Floats]:
+    """At most one window of each, as arrays with the utterances first.
+
+    With `baselines` `[size]`, or `[utterances, size]`, they are the input of that name.
+    """
     rows = [windowed(u.features, inputs) for u in utterances]
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    if baselines is not None:
+        arrays[BASELINE] = np.broadcast_to(baselines, (len(rows), baselines.shape[-1]))
+    return arrays

@@ -59,14 +59,16 @@ def convert(
         model = fold.model
         for file in files.values():
             file.parent.mkdir(exist_ok=True)
-        examples = _calibration_inputs(config, own, fold.seed)
+        examples = _calibration_inputs(config, own, fold)
         to_tflite(model, examples, files, config.conversion.float_ops)
     for kind, file in files.items():
         card = Card(
             name=config.name,
             version=config.version,
             labels=config.labels,
-            inputs=_inputs(config),
+            inputs=_inputs(config, fold.adaptation),
+            outputs=("scores", "embedding") if fold.adaptation else ("scores",),
+            adaptation=fold.adaptation,
             quantization=kind,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         )
@@ -148,7 +150,9 @@ def parity(
     from training.train import predict
 
     truth = held_out.labels
-    expected = softmax(predict(network, held_out.utterances, config))
+    adaptation = bundle.read_card(next(iter(folders.values()))).adaptation
+    baseline = None if adaptation is None else np.array(adaptation.mean, np.float32)
+    expected = softmax(predict(network, held_out.utterances, config, baseline))
     said: dict[str, Any] = {"utterances": len(truth)}
     said["keras"] = {"uar": round(evaluate.figures(expected, truth)["uar"], 4)}
     for kind, folder in folders.items():
@@ -200,17 +204,25 @@ def _logits(classifier: Classifier, examples: Examples) -> list[Floats]:
     return [classifier.logits(u.samples) for u in examples.utterances]
 
 
-def _calibration_inputs(config: Config, own: Examples, seed: int) -> dict[str, Floats]:
+def _calibration_inputs(config: Config, own: Examples, fold: Fold) -> dict[str, Floats]:
     from training.batches import stacked
 
-    chosen = np.random.default_rng(seed).permutation(len(own.utterances))[:_CALIBRATION]
-    return stacked([own.utterances[i] for i in chosen], config.inputs)
+    rng = np.random.default_rng(fold.seed)
+    chosen = rng.permutation(len(own.utterances))[:_CALIBRATION]
+    baselines = None
+    if adaptation := fold.adaptation:  # as far apart as voices are
+        deviation = np.sqrt(adaptation["spread"])
+        drawn = rng.normal(adaptation["mean"], deviation, (len(chosen), deviation.size))
+        baselines = drawn.astype(np.float32)
+    return stacked([own.utterances[i] for i in chosen], config.inputs, baselines)
 
 
-def _inputs(config: Config) -> tuple[Input, ...]:
+def _inputs(config: Config, adaptation: Mapping[str, Any] | None) -> tuple[Input, ...]:
     found = []
     for name, window in config.inputs.items():
         found.append(Input(name=name, features=window.features))
         if window.frames is not None:
             found.append(Input(name=f"{name}_mask", mask_of=name))
+    if adaptation is not None:
+        found.append(Input(name="baseline", baseline=len(adaptation["mean"])))
     return tuple(found)

@@ -77,7 +77,8 @@ def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
 def _main(model: str, samples: str, float_ops: str, *outputs: str) -> None:
     import keras
 
-    import training.networks.denoiser  # noqa: F401  # it has a layer of its own
+    import training.networks.denoiser  # they have layers of their own
+    import training.networks.whisper  # noqa: F401
 
     network = keras.models.load_model(model, compile=False)
     arrays = dict(np.load(samples))

@@ -19,7 +19,17 @@ from training.runs import FINAL, Fold, Run
 from training.splits import Split
 
 _CONFIG_FILE = "config.json"
-_TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
+_TRAINED_BY = (
+    "labels",
+    "segments",
+    "data",
+    "inputs",
+    "network",
+    "augmentation",
+    "training",
+    "teaching",
+    "head",
+)
 
 
 class Experiment:
@@ -78,7 +88,6 @@ class Experiment:
         """Train what is not trained yet, the final network last."""
         splits = [*self.splits(), self.final()]
         todo = [(fold, split) for fold, split in splits if not fold.is_trained]
-        from training.train import fit  # slow: not before the clips are known to be fit
 
         with self._run.lock():
             self._continue()
@@ -89,9 +98,8 @@ class Experiment:
             for fold, split in todo:
                 where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
                 print(f"{self._config.name}: {where}", flush=True)
-                own, held_out = map(self.recordings.examples, (split.train, split.validation))
                 fold.begin(self.recordings.sides(split), provenance.made())
-                fit(self._config, own, held_out, fold.seed, self._data, fold.path)
+                self._fit(fold, split)
             self._run.write_facts({**self._run.facts, **self._made()})
 
     def evaluate(self) -> dict[str, Any]:
@@ -155,6 +163,19 @@ class Experiment:
         folders = self._convert(fold, split, self.kinds)
         network = trained(fold.model)
         self._run.write_facts({**self._run.facts, **bundling.cost(network, folders)})
+
+    def _fit(self, fold: Fold, split: Split) -> None:
+        """Slow to import, too: not before the clips are known to be fit."""
+        config = self._config
+        if config.head is not None:
+            from training.heads.fit import fit as solve
+
+            solve(config, self.recordings, split, fold, self._run, self._data, self._cache)
+            return
+        from training.train import fit
+
+        own, held_out = map(self.recordings.examples, (split.train, split.validation))
+        fit(config, own, held_out, fold.seed, self._data, fold.path)
 
     def _measure(self, fold: Fold, split: Split) -> None:
         files = {kind: fold.path / f"{kind}.csv" for kind in self.kinds}

@@ -84,12 +84,14 @@ class Recordings:
 
     def sides(self, split: Split) -> dict[str, str]:
         """A hash of the clips on each side, and of who speaks in them."""
-        found = {}
-        for side in ("train", "validation", "test"):
-            clips = getattr(split, side)
-            lines = sorted(f"{self.digests[i]} {self.clips[i].speaker}" for i in clips)
-            found[side] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-        return found
+        return {
+            side: self.hash_of(getattr(split, side)) for side in ("train", "validation", "test")
+        }
+
+    def hash_of(self, clips: Sequence[int]) -> str:
+        """Of clips' sounds, and of who speaks in them."""
+        lines = sorted(f"{self.digests[i]} {self.clips[i].speaker}" for i in clips)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def examples(self, clips: Sequence[int]) -> Examples:
         """The utterances in clips."""

@@ -9,6 +9,7 @@ runs/NAME/
         history.json            loss and accuracy of each epoch
         KIND/                   the bundle that it became, KIND as in `--kind`
         KIND.csv                the test clips' scores
+    teaching/seed-1/CORPORA/    what networks of that seed share that may hear these corpora
     final/seed-1/final/         the network of the bundle; tests on nobody
     results.json                the figures, of all the scores
 """
@@ -33,6 +34,7 @@ from training import whole
 FINAL = "final"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
+ADAPTATION_FILE = "adaptation.json"
 _FOLD_FILE = "fold.json"
 
 
@@ -107,6 +109,12 @@ class Fold:
         if not self.is_trained:
             raise RunError(f"{self.path}: not trained yet: serd-train train does it")
         return self.path / MODEL_FILE
+
+    @property
+    def adaptation(self) -> dict[str, Any] | None:
+        """Of a network that takes a baseline."""
+        file = self.path / ADAPTATION_FILE
+        return json.loads(file.read_text()) if file.is_file() else None
 
     @property
     def sides(self) -> dict[str, str] | None:

@@ -98,9 +98,14 @@ def build(config: Config) -> keras.Model:
     return networks.build(shapes, len(config.labels), **config.network)
 
 
-def predict(network: keras.Model, utterances: Sequence[Utterance], config: Config) -> Floats:
-    """Logits `[utterances, labels]` of at most one window of each."""
-    return network.predict(stacked(utterances, config.inputs), verbose=0)["scores"]
+def predict(
+    network: keras.Model,
+    utterances: Sequence[Utterance],
+    config: Config,
+    baseline: Floats | None = None,
+) -> Floats:
+    """Logits `[utterances, labels]` of at most one window of each, by one speaker's baseline."""
+    return network.predict(stacked(utterances, config.inputs, baseline), verbose=0)["scores"]
 
 
 def _scale(network: keras.Model, utterances: Sequence[Utterance]) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of one example, by input: `[frames, size]`, or `[size]` of statistics."""
+Inputs = dict[str, Any]
+"""Keras' tensors by name."""
 
 
 class NetworkError(Exception):

@@ -9,9 +9,10 @@ Reference:
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 _MASKED_LOGIT = 12.0
+_LEAST_VARIANCE = 1e-5
 
 
 def inputs(name: str, frames: int, size: int) -> dict[str, keras.KerasTensor]:
@@ -57,3 +58,25 @@ def attend(x: keras.KerasTensor, kept: keras.KerasTensor, heads: int) -> keras.K
 def peak(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:
     """The maximum over time `[b, channels]` of rectified values `[b, steps, channels]`."""
     return layers.GlobalMaxPooling1D()(layers.Multiply()([x, kept]))
+
+
+def mean_and_spread(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean and standard deviation over time, one after the other, `[b, 2 * channels]`.
+
+    Args:
+        x: `[b, steps, channels]`.
+        kept: `[b, steps, 1]`, 0 for steps that do not count.
+    """
+    steps = x.shape[1]
+    penalty = layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(layers.Reshape((1, steps))(kept))
+    weights = layers.Permute((2, 1))(layers.Softmax()(penalty))  # alike, and sum to 1
+
+    def mean(values: keras.KerasTensor) -> keras.KerasTensor:
+        weighted = layers.Multiply()([values, weights])
+        return layers.Rescaling(steps)(layers.GlobalAveragePooling1D(keepdims=True)(weighted))
+
+    middle = mean(x)
+    distance = layers.Subtract()([x, middle])
+    variance = mean(layers.Multiply()([distance, distance]))
+    spread = ops.sqrt(variance + _LEAST_VARIANCE)
+    return layers.Flatten()(layers.Concatenate()([middle, spread]))
