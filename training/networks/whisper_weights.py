@@ -29,7 +29,7 @@ _TYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64}
 _TORCH_TYPES = {"FloatStorage": np.float32, "HalfStorage": np.float16, "LongStorage": np.int64}
 
 # Of a layer: the end of our name → of OpenAI's → of transformers'. Several are stacked.
-_LAYER = {
+LAYER = {
     "self_attention.layer_norm.gamma": ("attn_ln.weight", "self_attn_layer_norm.weight"),
     "self_attention.layer_norm.beta": ("attn_ln.bias", "self_attn_layer_norm.bias"),
     "self_attention.linear_1.weight": ("attn.out.weight", "self_attn.out_proj.weight"),
@@ -41,7 +41,7 @@ _LAYER = {
     "ffn.linear_1.weight": ("mlp.2.weight", "fc2.weight"),
     "ffn.linear_1.bias": ("mlp.2.bias", "fc2.bias"),
 }
-_QUERY_KEY_VALUE = (
+QUERY_KEY_VALUE = (
     ("attn.query", "attn.key", "attn.value"),
     ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
 )
@@ -167,15 +167,15 @@ def _tensor(storage: NDArray[Any], offset: int, shape: Any, strides: Any, *_: An
 
 
 def _named(found: Mapping[str, Any], positions: str, layers: str, published: int) -> Arrays:
-    """Our names for those of others; `published` is their place in `_LAYER`."""
+    """Our names for those of others; `published` is their place in `LAYER`."""
     named = {"position_encodings.encodings": found[positions]}
     for part in ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias"):
         named[part] = found[f"encoder.{part}"]
     for number in range(len({n.split(".")[2] for n in found if n.startswith(f"{layers}.")})):
         theirs = f"{layers}.{number}."
-        for ours, names in _LAYER.items():
+        for ours, names in LAYER.items():
             named[f"layer_{number}.{ours}"] = found[theirs + names[published]]
-        each = [theirs + name for name in _QUERY_KEY_VALUE[published]]
+        each = [theirs + name for name in QUERY_KEY_VALUE[published]]
         weights = [found[f"{name}.weight"] for name in each]
         none = np.zeros(len(weights[0]))  # the key has no bias
         biases = [found.get(f"{name}.bias", none) for name in each]
