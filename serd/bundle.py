@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from serd.audio import SAMPLE_RATE
+from serd.baseline import Adaptation
 from serd.features import FeatureSpec
 from serd.settings import first_line, reason
 from serd.tflite import Network, TfliteError
@@ -74,8 +75,10 @@ class Card(Facts):
     labels: tuple[str, ...] = Field(min_length=2)
     inputs: tuple[Input, ...] = Field(min_length=1)
     outputs: tuple[str, ...] = ("scores",)
-    """`scores` are logits, one a label."""
-    adaptation: dict[str, float] | None = None
+    """`scores` are logits, one a label; `embedding`, which does not depend on the baseline, is
+    of the baseline's size."""
+    adaptation: Adaptation | None = None
+    """What to make a baseline of embeddings by."""
     temperature: float = Field(1.0, gt=0)
     """Logits are divided by it before the softmax."""
     uncertain_below: float = Field(0.0, ge=0, le=1)
@@ -86,6 +89,18 @@ class Card(Facts):
         for names in (self.labels, [i.name for i in self.inputs]):
             if len(set(names)) != len(names):
                 raise ValueError("two labels or two inputs have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _adaptable(self) -> "Card":
+        sizes = [i.baseline for i in self.inputs if i.baseline is not None]
+        if len(sizes) > 1:
+            raise ValueError("two inputs are baselines")
+        there = {bool(sizes), "embedding" in self.outputs, self.adaptation is not None}
+        if len(there) > 1:
+            raise ValueError("a baseline, the output embedding and adaptation go together")
+        if self.adaptation is not None and sizes != [len(self.adaptation.mean)]:
+            raise ValueError("the baseline and adaptation differ in size")
         return self
 
 
@@ -208,8 +223,6 @@ def _check_shapes(card: Card, network: Network, path: Path) -> None:
         raise BundleError(f"{path}: the network's inputs are {sorted(shapes)}, not the card's")
     specs = {i.name: i.features for i in card.inputs if i.features is not None}
     for wanted in card.inputs:
-        if wanted.baseline is not None:
-            raise BundleError(f"{path}: it takes a baseline, which this version does not keep")
         shape = shapes[wanted.name]
         if not _fits(wanted, shape, specs, shapes):
             raise BundleError(f"{path}: input {wanted.name} has the shape {shape}, not the card's")
@@ -219,6 +232,9 @@ def _check_shapes(card: Card, network: Network, path: Path) -> None:
         raise BundleError(f"{path}: the network's outputs are not the card's")
     if network.output_shapes["scores"] != (1, len(card.labels)):
         raise BundleError(f"{path}: the network does not have one score a label")
+    size = 0 if card.adaptation is None else len(card.adaptation.mean)
+    if size and network.output_shapes["embedding"] != (1, size):
+        raise BundleError(f"{path}: the network's embedding is not of the baseline's size")
 
 
 def _fits(
@@ -227,6 +243,8 @@ def _fits(
     specs: dict[str, FeatureSpec],
     shapes: dict[str, tuple[int, ...]],
 ) -> bool:
+    if wanted.baseline is not None:
+        return shape == (1, wanted.baseline)
     spec = specs.get(wanted.mask_of or wanted.name)
     if spec is None:
         return False  # a mask of nothing

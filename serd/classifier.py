@@ -1,7 +1,7 @@
 """From the samples of one utterance to a probability for each emotion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class Prediction:
     """The most probable label."""
     confidence: float
     """Its probability."""
+    embedding: Floats | None = field(default=None, compare=False, repr=False)
+    """Where it lies among voices, `[size]`; None of networks that get used to nobody."""
 
 
 class Classifier:
@@ -42,15 +44,26 @@ class Classifier:
             if i.features is not None and not i.features.statistics
         ]
         self._window_samples = min(windows, default=None)
+        adaptation = self.card.adaptation
+        self._unheard = np.array(adaptation.mean if adaptation else (), np.float32)
 
-    def classify(self, samples: Pcm) -> Prediction:
-        """Recognise one utterance, int16 `[n]` at 16 kHz, at least one sample.
+    def classify(self, samples: Pcm, baseline: Floats | None = None) -> Prediction:
+        """Recognise one utterance.
 
         What is longer than the network's window is cut into windows that overlap by half;
-        their probabilities are averaged.
+        their probabilities are averaged, and so are their embeddings.
+
+        Args:
+            samples: int16 `[n]` at 16 kHz, at least one.
+            baseline: of who speaks, `[size]`; by default the training mean. Networks that take
+                none pass over it.
         """
-        probabilities = softmax(self.logits(samples) / self.card.temperature)
-        return self.combine([(row, 1.0) for row in probabilities])
+        found = self._run(samples, baseline)
+        probabilities = softmax(found["scores"] / self.card.temperature)
+        prediction = self.combine([(row, 1.0) for row in probabilities])
+        if self.card.adaptation is None:
+            return prediction
+        return replace(prediction, embedding=found["embedding"].mean(axis=0))
 
     def combine(self, weighted: Sequence[tuple[Mapping[str, float] | Floats, float]]) -> Prediction:
         """The weighted mean of several predictions' scores, as one prediction."""
@@ -69,10 +82,15 @@ class Classifier:
 
     def logits(self, samples: Pcm) -> Floats:
         """The network's scores for each window of an utterance, float32 `[windows, labels]`."""
-        cut = map(pcm_to_float, windows(samples, self._window_samples))
-        return np.concatenate([self._network(self._inputs(w))["scores"] for w in cut])
+        return self._run(samples, None)["scores"]
 
-    def _inputs(self, samples: Floats) -> dict[str, Floats]:
+    def _run(self, samples: Pcm, baseline: Floats | None) -> dict[str, Floats]:
+        """The network's outputs for each window, float32 `[windows, size]`."""
+        cut = map(pcm_to_float, windows(samples, self._window_samples))
+        each = [self._network(self._inputs(window, baseline)) for window in cut]
+        return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+
+    def _inputs(self, samples: Floats, baseline: Floats | None = None) -> dict[str, Floats]:
         shapes = self._network.input_shapes
         features: dict[str, Floats] = {}
         for wanted in self.card.inputs:
@@ -83,6 +101,8 @@ class Classifier:
             if wanted.mask_of is not None:
                 real = len(features[wanted.mask_of])
                 inputs[wanted.name] = mask(real, shapes[wanted.name][1])[None]
+            elif wanted.baseline is not None:
+                inputs[wanted.name] = (self._unheard if baseline is None else baseline)[None]
         return inputs
 
 

@@ -5,15 +5,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from serd import __version__, cli_config
+from serd import __version__, cli_config, cli_files
+from serd.cli_options import ConfigOption, DenoiseOption, ModelOption, mode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,29 +23,6 @@ app = typer.Typer(
 app.add_typer(cli_config.app, name="config", help="Write or check a configuration.")
 
 
-class Format(StrEnum):
-    """Of what `serd classify` prints."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-class Denoise(StrEnum):
-    """Whether noise is taken out before the emotion is recognised."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file.")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="A name that `serd models` lists, or a folder.")
-]
-DenoiseOption = Annotated[
-    Denoise | None, typer.Option(help="Take noise out of noisy utterances, of all, of none.")
-]
 BrokerOption = Annotated[
     str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
 ]
@@ -91,10 +66,6 @@ def _one_line(error: Exception) -> str:
 
         return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
     return f"unexpected {type(error).__name__}: {said} (with --debug: where)"
-
-
-def _mode(denoise: Denoise | None) -> dict[str, str] | None:
-    return {"mode": denoise.value} if denoise else None
 
 
 def _print_version(asked: bool) -> None:
@@ -141,7 +112,7 @@ def run(
     if len(sources or {}) < len(named):
         raise SettingsError("--source: two have the same name")
     mqtt = {"broker": broker} if broker else None
-    settings = load(config, sources=sources, mqtt=mqtt, model=model, denoise=_mode(denoise))
+    settings = load(config, sources=sources, mqtt=mqtt, model=model, denoise=mode(denoise))
     with ExitStack() as stack:
         daemon = Daemon(settings, once=once, on_event=shown_events(stack))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -150,70 +121,9 @@ def run(
             raise typer.Exit(1)
 
 
-@app.command()
-def classify(
-    files: Annotated[list[Path], typer.Argument(help="Sound files.", readable=False)],
-    model: ModelOption = None,
-    denoise: DenoiseOption = None,
-    output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the first file's sound and emotions into this PNG.")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
-    config: ConfigOption = None,
-) -> None:
-    """Recognise the emotions in sound files."""
-    from serd import terminal
-    from serd.batch import classify_files
-    from serd.bundle import find, read_card
-    from serd.settings import load
-
-    settings = load(config, model=model, denoise=_mode(denoise))
-    card = read_card(find(settings.model))
-    reports: dict[Format, Callable[[], terminal.Report]] = {
-        Format.jsonl: terminal.JsonReport,
-        Format.csv: lambda: terminal.CsvReport(card.labels),
-        Format.table: lambda: terminal.TextReport(files),
-    }
-    results = classify_files(files, settings, jobs)
-    shown = sys.stderr.isatty() and len(files) > 1
-    report = None
-    failed = 0
-    for path, result in terminal.progress(results, len(files), shown):
-        report = report or reports[output]()
-        if isinstance(result, Exception):
-            failed += 1
-            print(f"serd: {terminal.printable(path)}: {result}", file=sys.stderr)
-            continue
-        report.print(result)
-        if plot is not None:
-            from serd.plot import draw
-
-            draw(result, plot)
-            plot = None
-    if failed:
-        raise typer.Exit(1)
-
-
-@app.command("denoise")
-def denoise_file(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file.", readable=False)],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg to write.", readable=False)
-    ],
-    config: ConfigOption = None,
-) -> None:
-    """Take the noise out of a sound file; what is written is mono at 16 kHz."""
-    from serd import audio, bundle, denoiser
-    from serd.settings import load
-    from serd.terminal import printable
-
-    loaded = denoiser.load(bundle.find(load(config).denoise.model))
-    try:
-        audio.write_blocks(target, loaded.blocks(audio.read_blocks(source)))
-    except audio.AudioError as error:
-        print(f"serd: {printable(source)}: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error
+app.command()(cli_files.classify)
+app.command()(cli_files.enroll)
+app.command("denoise")(cli_files.denoise_file)
 
 
 @app.command()

@@ -29,7 +29,7 @@ def init(
 @app.command("check")
 def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
-    from serd import cleaning
+    from serd import cleaning, companies
     from serd.bundle import find, load
     from serd.capture import SourceError, open_source
     from serd.settings import SettingsError
@@ -43,8 +43,11 @@ def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
             raise SettingsError(f"{path}: sources.{name}: {error}") from error
     bundle = load(find(settings.model))
     cleaning.load(settings.denoise)
+    companies.fixed(settings, bundle.card)
+    baseline = settings.adaptation.baseline or "running"
     sources = ", ".join(settings.sources)
     print(
         f"{path}: good. Sources: {sources}. Model: {bundle.card.id}."
-        f" Denoiser: {settings.denoise.mode}. Broker: {settings.mqtt.broker}"
+        f" Denoiser: {settings.denoise.mode}. Baseline: {baseline}."
+        f" Broker: {settings.mqtt.broker}"
     )

@@ -1,25 +1,24 @@
 """Builds everything that `serd run` needs, wires it, and takes it down again."""
 
 import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from serd import __version__, bundle, cleaning, homeassistant
 from serd.broker import EmbeddedBroker
 from serd.classifier import Classifier
+from serd.companies import Companies
 from serd.events import EmotionEvent, compact
 from serd.health import Health, SourceHealth
 from serd.listener import Listener
 from serd.mqtt import Publisher
 from serd.outbox import Outbox, OutboxError, OutboxTakenError
 from serd.pipeline import Recogniser, Utterance
-from serd.settings import Settings
+from serd.settings import Settings, state_dir
 from serd.state import SmoothedState
 
 _QUEUED = 64
@@ -54,15 +53,20 @@ class Daemon:
             on_event: called with each event, and whether a broker is connected.
 
         Raises:
-            BundleError, SettingsError, BrokerError, OutboxTakenError: with one line each.
+            BundleError, SettingsError, VoicesError, BrokerError, OutboxTakenError: with one
+                line each.
         """
         self._settings = settings
         self._once = once
         self._on_event = on_event
         loaded = bundle.load(bundle.find(settings.model))
         self._card = loaded.card
+        self._companies = Companies(settings, self._card)
         self._recogniser = Recogniser(
-            settings.node, Classifier(loaded), cleaning.load(settings.denoise)
+            settings.node,
+            Classifier(loaded),
+            cleaning.load(settings.denoise),
+            self._companies.speakers,
         )
         self._health = Health({name: SourceHealth() for name in settings.sources})
         now = datetime.now(UTC)
@@ -165,6 +169,7 @@ class Daemon:
                 if time.monotonic() >= next_health:
                     next_health += self._settings.health.interval_s
                     self._publisher.publish_health(compact(self._report()))
+            self._companies.save()
             ended = self._once and all(listener.done for listener in self._awaited)
             if ended and self._queue.unfinished_tasks == 0:
                 self._wait_until_published()
@@ -193,6 +198,7 @@ class Daemon:
         with suppress(queue.Full):
             self._queue.put(None, timeout=_CLOSE_S)
             worker.join(_CLOSE_S)
+        self._companies.save(at_end=True)
         if self._publisher is not None:
             self._publisher.stop(_GOODBYE_S)
         self._resources.close()
@@ -257,13 +263,3 @@ def _open_outbox(settings: Settings) -> Outbox:
     except OutboxError as error:
         _log.error("%s; events wait in memory only", error)
         return Outbox(None, *limits)
-
-
-def state_dir(settings: Settings) -> Path:
-    """Where to keep what must survive a restart."""
-    if settings.state_dir is not None:
-        return settings.state_dir
-    if own := os.environ.get("STATE_DIRECTORY"):
-        return Path(own)
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "serd"

@@ -1,10 +1,11 @@
 """From a source to events: what happens to one stream, step by step."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from serd.adaptation import Speaker, recognise
 from serd.audio import SAMPLE_RATE
 from serd.capture import Block
 from serd.classifier import Classifier
@@ -87,16 +88,25 @@ class Stream:
 class Recogniser:
     """Turns utterances into events."""
 
-    def __init__(self, node: str, classifier: Classifier, cleaning: Cleaning) -> None:
+    def __init__(
+        self,
+        node: str,
+        classifier: Classifier,
+        cleaning: Cleaning,
+        speakers: Mapping[str, Speaker] | None = None,
+    ) -> None:
+        """Say who speaks at each source; by default it is not known."""
         self._node = node
         self._classifier = classifier
         self._cleaning = cleaning
+        self._speakers = speakers or {}
 
     def recognise(self, utterance: Utterance) -> EmotionEvent:
         """Classify one utterance."""
         samples = utterance.segment.samples
         cleaned = self._cleaning(samples)
-        prediction = self._classifier.classify(cleaned.samples)
+        speaker = self._speakers.get(utterance.source)
+        prediction = recognise(self._classifier, cleaned.samples, speaker)
         duration = timedelta(seconds=samples.size / SAMPLE_RATE)
         return EmotionEvent(
             node=self._node,

@@ -1,22 +1,19 @@
 """A whole recording: its utterances and what they add up to."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serd.audio import SAMPLE_RATE, Pcm, read_blocks
+from serd.adaptation import Speaker, recognise
+from serd.baseline import Floats
 from serd.classifier import UNCERTAIN, Classifier, Prediction
-from serd.cleaning import Cleaning
 from serd.events import rounded
-from serd.segmentation import segments_of
-from serd.segments import Segment
-from serd.settings import SegmentSettings
+from serd.speech import Speech
 
 
 @dataclass(frozen=True)
 class Part:
-    """One utterance of a recording."""
+    """What was found in an utterance."""
 
     start_s: float
     end_s: float
@@ -55,35 +52,44 @@ class Recording:
         }
 
 
-def classify_file(
-    path: Path, classifier: Classifier, cleaning: Cleaning, settings: SegmentSettings
-) -> Recording:
-    """Classify each utterance of a file and the file as a whole, in bounded memory.
+@dataclass(frozen=True)
+class Heard:
+    """What a voice's baseline is made of."""
+
+    embeddings: tuple[Floats, ...]
+    """Of each utterance, `[size]`; none where the model gives none."""
+    seconds: float
+    """The length of all utterances together."""
+
+
+def hear(speech: Speech, classifier: Classifier) -> Heard:
+    """Only what a baseline is made of.
 
     Raises:
         AudioError: it cannot be read as sound.
     """
-    length = 0
+    embeddings, seconds = [], 0.0
+    for one in speech:
+        seconds += one.end_s - one.start_s
+        embedding = classifier.classify(one.samples).embedding
+        if embedding is not None:
+            embeddings.append(embedding)
+    return Heard(tuple(embeddings), seconds)
 
-    def counted(blocks: Iterator[Pcm]) -> Iterator[Pcm]:
-        nonlocal length
-        for block in blocks:
-            length += block.size
-            yield block
 
-    def part(segment: Segment) -> Part:
-        cleaned = cleaning(segment.samples)
-        return Part(
-            segment.start / SAMPLE_RATE,
-            segment.end / SAMPLE_RATE,
-            classifier.classify(cleaned.samples),
-            cleaned.denoised,
-        )
+def classify(speech: Speech, classifier: Classifier, speaker: Speaker = None) -> Recording:
+    """Classify each utterance of a file and the file as a whole.
 
-    parts = tuple(map(part, segments_of(counted(read_blocks(path)), settings)))
+    Raises:
+        AudioError: it cannot be read as sound.
+    """
+    parts = tuple(
+        Part(one.start_s, one.end_s, recognise(classifier, one.samples, speaker), one.denoised)
+        for one in speech
+    )
     weighted = [(part.prediction.scores, part.end_s - part.start_s) for part in parts]
     whole = classifier.combine(weighted) if weighted else None
-    return Recording(path, length / SAMPLE_RATE, classifier.card.id, parts, whole)
+    return Recording(speech.path, speech.duration_s, classifier.card.id, parts, whole)
 
 
 def _said(prediction: Prediction | None) -> dict[str, Any]:

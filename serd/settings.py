@@ -1,6 +1,7 @@
 """The configuration: one model for each TOML table. Unknown keys are refused."""
 
 import math
+import os
 import re
 import socket
 import tomllib
@@ -33,6 +34,8 @@ class Table(BaseModel):
 NoneIfEmpty = BeforeValidator(lambda value: None if value == "" else value)
 """TOML has no null."""
 OptionalPath = Annotated[Path | None, NoneIfEmpty]
+NAME = r"^[A-Za-z0-9_-]{1,64}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class SegmentSettings(Table):
@@ -122,6 +125,20 @@ class DenoiseSettings(Table):
     found best for the model."""
 
 
+BASELINES = ("none", "off", "file", "running", "all")
+"""Baselines that are nobody's name."""
+
+
+class AdaptationSettings(Table):
+    """`[adaptation]`: getting used to who speaks, where the model can do that."""
+
+    baseline: Annotated[Name | None, NoneIfEmpty] = None
+    """What a voice is held against. `running`: what was said before, kept over restarts; serd
+    run's default. `none` or `off`: what voices are like on average, and nothing is kept. Or the
+    NAME of somebody enrolled. Only for serd classify, which has all that is said before it:
+    `file`, its default, each file by itself; `all`, all files as one speaker."""
+
+
 class OutboxSettings(Table):
     """`[outbox]`: events that wait for the broker."""
 
@@ -158,9 +175,6 @@ class HomeAssistantSettings(Table):
     """First levels of the discovery topics."""
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
 def _source_spec(spec: str) -> str:
     if not spec.strip():
         raise ValueError("is empty")
@@ -192,6 +206,7 @@ class Settings(Table):
     `exec:COMMAND` that writes s16le mono PCM at 16 kHz."""
     segments: SegmentSettings = SegmentSettings()
     denoise: DenoiseSettings = DenoiseSettings()
+    adaptation: AdaptationSettings = AdaptationSettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     state: StateSettings = StateSettings()
@@ -226,6 +241,16 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
     except ValidationError as error:
         where = f"{path}: " if path else ""
         raise SettingsError(where + first_line(error)) from error
+
+
+def state_dir(settings: Settings) -> Path:
+    """Where to keep what must survive a restart."""
+    if settings.state_dir is not None:
+        return settings.state_dir
+    if own := os.environ.get("STATE_DIRECTORY"):
+        return Path(own)
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "serd"
 
 
 def reason(error: OSError) -> str:

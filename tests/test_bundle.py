@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from serd.bundle import (
@@ -14,6 +15,8 @@ from serd.bundle import (
     read_card,
 )
 from serd.settings import Settings
+
+from .adaptive import SOUND, made_up, write_bundle
 
 DEFAULT = Settings().model
 
@@ -97,13 +100,12 @@ def test_what_is_no_model_is_told_with_those_that_are(name):
         (lambda b: change(b, labels=["happy"]), "card.json: labels: "),
         (lambda b: change(b, labels=["happy", "sad"]), "not have one score a label"),
         (lambda b: change(b, labels=["happy"] * 8), "the same name"),
-        (lambda b: change(b, outputs=["scores", "embedding"]), "outputs are not the card's"),
-        (lambda b: change(b, outputs=["embedding"]), "outputs are not the card's"),
+        (lambda b: change(b, outputs=["scores", "loudness"]), "outputs are not the card's"),
+        (lambda b: change(b, outputs=["logits"]), "outputs are not the card's"),
         (lambda b: change_input(b, 0, name="sound"), "inputs are ['log_mel', 'log_mel_mask']"),
         (lambda b: change_input(b, 1, mask_of="sound"), "input log_mel_mask has the shape"),
         (lambda b: change_input(b, 1, mask_of="log_mel_mask"), "input log_mel_mask has the shape"),
         (lambda b: change_input(b, 1, mask_of=None), "one of features, mask_of and baseline"),
-        (lambda b: change_input(b, 1, mask_of=None, baseline=300), "takes a baseline, which"),
         (lambda b: change_features(b, n_mels=64), "input log_mel has the shape (1, 300, 80)"),
         (lambda b: change_features(b, statistics=["mean"]), "input log_mel has the shape"),
         (lambda b: change_features(b, sample_rate=22_050), "not of sound at 16000 Hz"),
@@ -113,6 +115,69 @@ def test_what_is_no_model_is_told_with_those_that_are(name):
 def test_what_does_not_fit_is_refused_in_one_line(copy, damage, said):
     damage(copy)
     assert said in refusal(copy)
+
+
+def change_adaptation(bundle, **keys):
+    change(bundle, adaptation=json.loads((bundle / "card.json").read_bytes())["adaptation"] | keys)
+
+
+TOGETHER = "card.json: a baseline, the output embedding and adaptation go together"
+ADAPTATION = {"prior": 3, "keep": 0.99, "mean": [0] * 300, "spread": [1] * 300}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: change(b, outputs=["scores", "embedding"]),
+        lambda b: change(b, adaptation=ADAPTATION),
+        lambda b: change(b, outputs=["scores", "embedding"], adaptation=ADAPTATION),
+        lambda b: change_input(b, 1, mask_of=None, baseline=300),
+    ],
+)
+def test_what_would_get_used_to_voices_in_part_is_refused(copy, damage):
+    damage(copy)
+    assert TOGETHER in refusal(copy)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda b: change(b, adaptation=None), TOGETHER),
+        (lambda b: change(b, outputs=["scores"]), TOGETHER),
+        (lambda b: change_input(b, 1, baseline=None, mask_of="sound"), TOGETHER),
+        (lambda b: change_input(b, 0, features=None, baseline=2), "two inputs are baselines"),
+        (lambda b: change_input(b, 1, baseline=3), "the baseline and adaptation differ in size"),
+        (
+            lambda b: (
+                change_input(b, 1, baseline=3),
+                change_adaptation(b, mean=[0] * 3, spread=[1] * 3),
+            ),
+            "input baseline has the shape (1, 2), not the card's",
+        ),
+        (lambda b: change_adaptation(b, spread=[1] * 3), "mean and spread differ in length"),
+        (lambda b: change_adaptation(b, spread=[1, -1]), "card.json: adaptation.spread.1: "),
+        (lambda b: change_adaptation(b, mean=[0, float("nan")]), "card.json: adaptation.mean.1: "),
+        (lambda b: change_adaptation(b, prior=0), "card.json: adaptation.prior: "),
+        (lambda b: change_adaptation(b, keep=1.5), "card.json: adaptation.keep: "),
+        (lambda b: change_adaptation(b, forgetting=1), "adaptation.forgetting: unknown key"),
+    ],
+)
+def test_what_gets_used_to_voices_must_fit_together(tmp_path, damage, said):
+    made = made_up(tmp_path / "made-up")
+    assert load(made).card.adaptation.prior == 3
+    damage(made)
+    assert said in refusal(made)
+
+
+def test_an_embedding_of_another_size_is_refused(tmp_path):
+    made = write_bundle(
+        tmp_path / "made-up",
+        np.zeros((1, SOUND.size)),
+        np.zeros(1),
+        np.ones((3, 2)),
+        {"prior": 3, "keep": 1, "mean": [0, 0], "spread": [1, 1]},
+    )
+    assert "the network's embedding is not of the baseline's size" in refusal(made)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.9])

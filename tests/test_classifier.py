@@ -21,18 +21,23 @@ MEANS = FeatureSpec(kinds=("rms", "chroma"), statistics=("mean", "std"))
 class Spy:
     """A network that writes down what it is given and answers what it is told to."""
 
-    def __init__(self, input_shapes, answers=((0, 0, 0),)):
+    def __init__(self, input_shapes, answers=((0, 0, 0),), embeddings=None):
         self.input_shapes = input_shapes
         self.output_shapes = {"scores": (1, len(LABELS))}
         self.given = []
         self._answers = answers
+        self._embeddings = embeddings
 
     def __call__(self, inputs):
         assert {name: value.shape for name, value in inputs.items()} == self.input_shapes
         assert all(value.dtype == np.float32 for value in inputs.values())
         answer = self._answers[len(self.given) % len(self._answers)]
         self.given.append(inputs)
-        return {"scores": np.array([answer], np.float32)}
+        found = {"scores": np.array([answer], np.float32)}
+        if self._embeddings is not None:
+            embedding = self._embeddings[(len(self.given) - 1) % len(self._embeddings)]
+            found["embedding"] = np.array([embedding], np.float32)
+        return found
 
 
 def classifier(network, inputs, **card):
@@ -129,6 +134,43 @@ def test_several_predictions_are_weighed(sound):
         assert whole.scores[label] == pytest.approx(expected)
 
 
+ADAPTED = {
+    "outputs": ("scores", "embedding"),
+    "adaptation": {"prior": 2, "keep": 1, "mean": (7, -1), "spread": (1, 1)},
+}
+
+
+def adapting(embeddings):
+    """Its window is 100 frames; its embedding of 2 numbers."""
+    network = Spy({"x": (1, 100, 2), "voice": (1, 2)}, embeddings=embeddings)
+    inputs = [{"name": "x", "features": FRAMES}, {"name": "voice", "baseline": 2}]
+    return network, classifier(network, inputs, **ADAPTED)
+
+
+def test_an_embedding_is_the_mean_of_the_windows(sound):
+    network, spied = adapting([(1, 2), (2, 4), (6, 0)])
+    found = spied.classify(sound[:32_000])
+    assert len(network.given) == 3
+    assert found.embedding.dtype == np.float32
+    assert found.embedding.tolist() == [3, 2]
+    assert framed()[1].classify(sound).embedding is None
+
+
+def test_every_window_is_given_the_baseline_and_by_default_the_training_mean(sound):
+    network, spied = adapting([(0, 0)])
+    spied.classify(sound[:32_000])
+    assert [inputs["voice"].tolist() for inputs in network.given] == [[[7, -1]]] * 3
+    spied.classify(sound[:32_000], np.array([3, 4], np.float32))
+    assert [inputs["voice"].tolist() for inputs in network.given[3:]] == [[[3, 4]]] * 3
+
+
+def test_a_network_without_a_baseline_passes_over_it(sound):
+    network, spied = framed([(1, 0, 0)])
+    plain = spied.classify(sound)
+    assert spied.classify(sound, np.array([3, 4], np.float32)) == plain
+    assert all(inputs.keys() == {"x", "m"} for inputs in network.given)
+
+
 def test_a_network_may_take_several_features_at_once(sound):
     shapes = {"fine": (1, 200, 2), "coarse": (1, 60, 1), "m": (1, 60), "means": (1, MEANS.size)}
     network = Spy(shapes)
@@ -166,6 +208,20 @@ def test_mask_and_filling_agree(frames, length):
 
 
 CLASSIFIERS = [p for p in bundle.available() if isinstance(bundle.read_any_card(p), Card)]
+
+
+ADAPTING = [p for p in CLASSIFIERS if bundle.read_card(p).adaptation is not None]
+
+
+@pytest.mark.skipif(not ADAPTING, reason="no published model gets used to voices")
+@pytest.mark.parametrize("path", ADAPTING, ids=lambda path: path.name)
+def test_the_embedding_does_not_depend_on_the_baseline(path, woman):
+    published = Classifier(bundle.load(path))
+    sound = read(woman)[12_480:43_200]
+    plain = published.classify(sound)
+    moved = published.classify(sound, plain.embedding)
+    assert (moved.embedding == plain.embedding).all()
+    assert moved.scores != plain.scores
 
 
 @pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.name)

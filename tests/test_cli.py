@@ -23,6 +23,7 @@ def test_version(serd):
     [
         (["nosuch"], "nosuch"),
         (["classify"], "files"),
+        (["enroll", "anna"], "files"),
         (["classify", "--nosuch", "x.wav"], "--nosuch"),
         (["classify", "--format", "xml", "x.wav"], "xml"),
         (["classify", "--jobs", "0", "x.wav"], "--jobs"),
@@ -64,7 +65,17 @@ def test_wrong_words_are_told_in_one_line_and_end_with_2(serd, words, said):
 def test_without_words_it_shows_what_there_is(serd):
     done = serd()
     assert done.returncode == 2
-    for command in ("run", "classify", "denoise", "watch", "devices", "models", "bench", "config"):
+    for command in (
+        "run",
+        "classify",
+        "enroll",
+        "denoise",
+        "watch",
+        "devices",
+        "models",
+        "bench",
+        "config",
+    ):
         assert re.search(rf"^  {command} ", done.stdout + done.stderr, re.MULTILINE)
 
 

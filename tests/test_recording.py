@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from serd import bundle, recording
+from serd import bundle, recording, speech
 from serd.audio import SAMPLE_RATE, read_blocks
 from serd.batch import classify_files
 from serd.classifier import UNCERTAIN, Classifier
-from serd.cleaning import Cleaning
-from serd.settings import SegmentSettings, Settings
+from serd.settings import Settings
 
-AS_IT_IS = Cleaning(below_snr_db=float("-inf"))
+from .adaptive import spoken
+
 LABELS = list(bundle.read_card(bundle.find(Settings().model)).labels)
 KEYS = ["file", "duration_s", "emotion", "confidence", "scores", "model", "denoised", "segments"]
 PART_KEYS = ["start_s", "end_s", "emotion", "confidence", "scores", "denoised"]
@@ -68,7 +68,7 @@ def test_jsonl_is_one_object_a_file_in_the_order_given(serd, woman, man, silence
 def test_best_stands_beside_uncertain_only(woman, threshold, uncertain):
     classifier = Classifier(bundle.load(bundle.find(Settings().model)))
     classifier.card = classifier.card.model_copy(update={"uncertain_below": threshold})
-    found = recording.classify_file(woman, classifier, AS_IT_IS, SegmentSettings()).as_dict()
+    found = recording.classify(spoken(woman), classifier).as_dict()
     check(found, KEYS)
     for what in (found, *found["segments"]):
         assert (what["emotion"] == UNCERTAIN) == uncertain
@@ -76,7 +76,7 @@ def test_best_stands_beside_uncertain_only(woman, threshold, uncertain):
 
 def test_the_whole_is_the_mean_of_the_parts_by_their_length(woman):
     classifier = Classifier(bundle.load(bundle.find(Settings().model)))
-    found = recording.classify_file(woman, classifier, AS_IT_IS, SegmentSettings())
+    found = recording.classify(spoken(woman), classifier)
     lengths = [part.end_s - part.start_s for part in found.parts]
     scores = [list(part.prediction.scores.values()) for part in found.parts]
     expected = np.average(scores, axis=0, weights=lengths)
@@ -86,10 +86,10 @@ def test_the_whole_is_the_mean_of_the_parts_by_their_length(woman):
 @pytest.mark.parametrize("block_samples", [17, 509, 4096, 10**6])
 def test_the_same_whatever_the_chunks(woman, monkeypatch, block_samples):
     classifier = Classifier(bundle.load(bundle.find(Settings().model)))
-    once = recording.classify_file(woman, classifier, AS_IT_IS, SegmentSettings())
+    once = recording.classify(spoken(woman), classifier)
     chunks = partial(read_blocks, block_samples=block_samples)
-    monkeypatch.setattr(recording, "read_blocks", chunks)
-    assert recording.classify_file(woman, classifier, AS_IT_IS, SegmentSettings()) == once
+    monkeypatch.setattr(speech, "read_blocks", chunks)
+    assert recording.classify(spoken(woman), classifier) == once
 
 
 def test_two_processes_find_what_one_does(serd, woman, man, silence, tmp_path):

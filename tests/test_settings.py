@@ -156,6 +156,8 @@ def test_what_is_not_toml(tmp_path, content):
         ("[mqtt]\ntopic_prefix = 'a/#'", "mqtt.topic_prefix: "),
         ("[mqtt]\nkeepalive_s = 1", "mqtt.keepalive_s: "),
         ("[mqtt]\nembedded_port = 65536", "mqtt.embedded_port: "),
+        ("[adaptation]\nbaseline = 'a b'", "adaptation.baseline: "),
+        ("[adaptation]\nprior = 3", "adaptation.prior: unknown key"),
         ("[outbox]\nmax_events = 0", "outbox.max_events: "),
         ("[outbox]\nmax_age_h = 0", "outbox.max_age_h: "),
         ("[state]\nhalf_life_s = 0", "state.half_life_s: "),

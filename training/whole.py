@@ -1,20 +1,12 @@
-"""Files that are there whole or not at all, whatever cuts the writing off."""
+"""Files of results, there whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from serd.whole import write
 
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file beside its place, then put it there; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+__all__ = ["write", "write_json"]
 
 
 def write_json(path: Path, content: Any) -> None:
