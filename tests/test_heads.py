@@ -11,18 +11,18 @@ from training.heads import layers, logistic, maturity, not_speech, solve, voices
 from training.heads.solve import Head, Heard  # noqa: E402
 from training.splits import Split  # noqa: E402
 
-LABELS, SIZE, SPEAKERS, EACH = 4, 24, 40, 20
+LABELS, SIZE, SPEAKERS, EACH = 4, 12, 40, 20
 
 
 def heard(seed: int, voice: float = 2.0) -> Heard:
     """Every emotion in some directions, every voice in all of them."""
     rng = np.random.default_rng(7)
-    moods = 2 * rng.normal(size=(LABELS, SIZE))
+    moods = 1.5 * rng.normal(size=(LABELS, SIZE))
     rng = np.random.default_rng(seed)
     own = voice * rng.normal(size=(SPEAKERS, SIZE))
     speakers = np.repeat(np.arange(SPEAKERS), EACH)
     emotions = np.tile(np.arange(LABELS), SPEAKERS * EACH // LABELS)
-    chance = 1.5 * rng.normal(size=(len(speakers), SIZE))
+    chance = 1.2 * rng.normal(size=(len(speakers), SIZE))
     count = len(speakers)
     return Heard(
         (5 + moods[emotions] + own[speakers] + chance).astype(np.float32),

@@ -4,17 +4,17 @@ Each test clip is heard after others by the same person, in a random order, as a
 kept them; and in the situations that are hard for a baseline.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from serd.adaptation import Speaker, recognise
-from serd.baseline import Baseline
-from serd.company import Company
 
+from serd.adaptation import Speaker, recognise
 from serd.audio import Floats
+from serd.baseline import Baseline
 from serd.classifier import Classifier
+from serd.company import Company
 from training import evaluate
 from training.recordings import Recordings
 
@@ -92,7 +92,7 @@ class _People:
     def _others(self, clip: int) -> list[int]:
         return [c for c in self._speaker if self._speaker[c] == self._speaker[clip] and c != clip]
 
-    def _baseline(self, clips: Sequence[int]) -> Floats:
+    def _baseline(self, clips: Iterable[int]) -> Floats:
         heard = [e for clip in clips for e in self._embeddings[clip] if e is not None]
         return Baseline.of(self._adaptation, heard).value(self._adaptation)
 
@@ -114,7 +114,7 @@ class _People:
         other = people[rng.integers(len(people))]
         return rng.permutation([c for c in self._speaker if self._speaker[c] == other])
 
-    def _company(self, clips: Sequence[int]) -> Company:
+    def _company(self, clips: Iterable[int]) -> Company:
         company = Company(self._adaptation)
         for embedding in (e for clip in clips for e in self._embeddings[clip] if e is not None):
             company.add(company.who(embedding), embedding)

@@ -40,7 +40,12 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     """Batches of windows, varied, with the states of the encoder that heard them as they are."""
 
     def __init__(
-        self, sounds: Sequence[Pcm], states: Floats, config: Config, data: Path, seed: int
+        self,
+        sounds: Sequence[Pcm],
+        states: NDArray[np.float16],
+        config: Config,
+        data: Path,
+        seed: int,
     ) -> None:
         """Prepare.
 
@@ -196,7 +201,7 @@ def _states(sounds: Sequence[Pcm], config: Config, data: Path, cache: Path) -> N
     key = hashlib.sha256(f"{options.layers} {options.size} {window.model_dump_json()}".encode())
     key.update(weights.read_bytes())
     for samples in sounds:
-        key.update(samples)
+        key.update(samples.tobytes())
     kept = cache / "states" / f"{key.hexdigest()[:32]}.npy"
     if not kept.is_file():
         teacher = whisper.teacher(window.shape[0], weights, options.layers)

@@ -79,7 +79,8 @@ def _embeddings(network: keras.Model, sounds: Iterable[Pcm], count: int, config:
     rows = np.concatenate(found)
     total = np.zeros((count, rows.shape[1]), np.float32)
     np.add.at(total, owners, rows)
-    return total / np.bincount(owners, minlength=count)[:, None].astype(np.float32)
+    counts = np.bincount(owners, minlength=count).astype(np.float32)
+    return (total / counts[:, None]).astype(np.float32)
 
 
 def _of_batch(network: keras.Model, examples: Sequence[dict[str, Floats]]) -> Floats:

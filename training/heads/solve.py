@@ -73,7 +73,7 @@ def solve(heard: Heard, *, penalty: float, directions: int, prior: float, seed: 
     Args:
         heard: what to learn from.
         penalty: of the weights, as in `logistic.solve`, for an embedding of deviation 1.
-        directions: of the voice, beside one for each label, that tell people apart.
+        directions: of the voice that tell people apart, beside those that the scores need.
         prior: with how many utterances the mean of all voices weighs in a baseline.
         seed: of the baselines.
     """
@@ -96,12 +96,14 @@ def solve(heard: Heard, *, penalty: float, directions: int, prior: float, seed: 
         np.tile(heard.weights, _DRAWS),
         penalty,
     )
+    # Scores that all grow alike say the same: those of the first label stay 0.
+    scores, bias = scores - scores[:, :1], bias - bias[:1]
     # Of the voice only what the scores need is kept, and what tells people apart.
     who = voices.fit(calm, heard.speakers, directions).weights
-    kept = np.concatenate([scores, who], axis=1)
+    kept = np.concatenate([scores[:, 1:], who], axis=1)
     found = voices.fit(calm @ kept, heard.speakers, kept.shape[1])
     turned = kept @ found.weights
-    back = np.linalg.inv(found.weights)[:, : scores.shape[1]]
+    back = np.linalg.inv(found.weights)[:, : scores.shape[1] - 1]
 
     def unscaled(weights: Floats, biases: Floats | float = 0.0) -> Dense:
         own = scale[:, None] * weights
@@ -112,7 +114,7 @@ def solve(heard: Heard, *, penalty: float, directions: int, prior: float, seed: 
         mood=(-mood @ turned).astype(np.float32),
         voice=unscaled(turned),
         scores=unscaled(scores, bias),
-        baseline=(-back).astype(np.float32),
+        baseline=np.pad(-back, ((0, 0), (1, 0))).astype(np.float32),
         mean=found.mean,
         spread=found.spread,
     )

@@ -97,7 +97,8 @@ def _states(
     if f"layer_{count - 1}.ffn.linear_1.bias" not in arrays:
         raise NetworkError(f"weights {weights}: fewer than {count} layers in it")
     kept = framed.strided(mask, STRIDE)
-    x = Positions(name="positions")(stem(features, width))
+    heard = framed.silenced(features, mask, scale=False)
+    x = Positions(name="positions")(stem(heard, width))
     found = []
     for number in range(count):
         y = _normalised(x, f"attention_norm_{number}")
