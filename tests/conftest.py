@@ -47,11 +47,16 @@ def data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What `serd` is here, at home in an empty folder and with default signals."""
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to survive a restart is kept in an empty folder, and not at the user's home."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+
+
+@pytest.fixture
+def command() -> list[str]:
+    """What `serd` is here."""
     return [sys.executable, "-m", "serd.cli"]
 
 
