@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from serd.audio import SAMPLE_RATE, Floats, Pcm, pcm_to_float
-from training import augment, noises
+from training import augment, channel, noises
 from training.denoising.config import MixtureSettings
 from training.noises import NoiseError, Noises
 from training.synthetic_noise import synthetic_noise
@@ -113,7 +113,7 @@ def _recorded(
         enough = int(1.1 * speed * length) + 256  # it comes out a little slower
         x = augment.faster(around.noise(enough, rng), speed)[:length]
         if rng.random() < settings.microphone_share:
-            x = augment.through_another_microphone(x, rng)
+            x = channel.through_another_microphone(x, rng)
         loudness = np.sqrt(augment.power(x)) * 10 ** (rng.uniform(0, 10) / 20)
         total += x / np.float32(max(loudness, 1e-9))
     return total
