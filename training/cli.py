@@ -111,13 +111,14 @@ def evaluate(
     """Measure the trained splits by the daemon's own code, as trained and as published."""
     from training.tables import mean_sd
 
-    results = _experiment(config, data, run, weights).evaluate()
-    for protocol, kinds in results.items():
+    experiment = _experiment(config, data, run, weights)
+    for protocol, kinds in experiment.evaluate().items():
         for kind, figures in kinds.items():
             said = ", ".join(
                 f"{name} {mean_sd(figures[name]['folds'])}" for name in ("accuracy", "uar", "ece")
             )
             print(f"{protocol}, {kind}: {said}")
+    experiment.robustness()
 
 
 @app.command()
@@ -230,7 +231,7 @@ def reproduce(
     bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
     experiment.train()
-    metrics = experiment.evaluate()
+    metrics = {**experiment.evaluate(), **experiment.robustness()}
     experiment.bundle(output, loaded.conversion.kind, metrics)
     experiment.note_cost()
     print(output)

@@ -19,9 +19,10 @@ from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table, first_line, reason
 from training.augment import Augmentation
+from training.conditions import Robustness
 from training.convert import Kind
 from training.corpora.clip import EMOTIONS
-from training.splits import Protocol
+from training.splits import STRICT, Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -145,7 +146,7 @@ class Task(Table):
     """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: Data = Data()
-    protocols: dict[Protocol, Seeds] = Field({"subject-independent": (1,)}, min_length=1)
+    protocols: dict[Protocol, Seeds] = Field({STRICT: (1,)}, min_length=1)
     """Which protocols are measured, with which seeds."""
 
     @field_validator("labels")
@@ -170,6 +171,7 @@ class Config(Task):
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     conversion: Conversion = Conversion()
+    robustness: Robustness | None = None
     tune: dict[str, Range] = Field(default_factory=dict)
     """What `serd-train tune` searches, by dotted names as `training.learning_rate`."""
     notes: tuple[str, ...] = ()
@@ -183,6 +185,14 @@ class Config(Task):
         if own := sorted({"shapes", "n_labels"} & set(network)):
             raise ValueError(f"{own[0]} follows from inputs and labels")
         return network
+
+    @model_validator(mode="after")
+    def _tried_on_what_is_unheard(self) -> "Config":
+        if self.robustness:
+            self.robustness.check(self.augmentation)
+            if STRICT not in self.protocols:
+                raise ValueError(f"robustness: it is measured by the protocol {STRICT}")
+        return self
 
     def with_weights(self, weights: str) -> "Config":
         """With other pretrained weights, in whichever network takes some.

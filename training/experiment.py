@@ -11,12 +11,14 @@ from typing import Any
 from serd import bundle
 from serd.classifier import Classifier
 from serd.settings import reason
-from training import bundling, evaluate, provenance, recordings, whole
+from training import bundling, conditions, evaluate, provenance, recordings, robustness, whole
+from training.conditions import Condition
 from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
-from training.splits import Split
+from training.splits import STRICT, Split
+from training.tables import mean_sd
 
 _CONFIG_FILE = "config.json"
 _TRAINED_BY = ("labels", "segments", "data", "inputs", "network", "augmentation", "training")
@@ -67,6 +69,11 @@ class Experiment:
         found = self.recordings.splits(config.protocols, config.training.validators)
         return [(self._run.fold(s.protocol, s.seed, s.name), s) for s in found]
 
+    def asked(self) -> list[tuple[Fold, Split]]:
+        """The subject-independent splits of the first seed, for what is asked of no others."""
+        first = next(iter(self._config.protocols.get(STRICT, ())), None)
+        return [(f, s) for f, s in self.splits() if (f.protocol, f.seed) == (STRICT, first)]
+
     def final(self) -> tuple[Fold, Split]:
         """The network of the bundle."""
         config = self._config
@@ -76,6 +83,7 @@ class Experiment:
 
     def train(self) -> None:
         """Train what is not trained yet, the final network last."""
+        self._conditions()  # what they need is missed before the training, not after it
         splits = [*self.splits(), self.final()]
         todo = [(fold, split) for fold, split in splits if not fold.is_trained]
         from training.train import fit  # slow: not before the clips are known to be fit
@@ -113,6 +121,35 @@ class Experiment:
                     said.setdefault(protocol, {})[kind] = evaluate.summary(scores)
             whole.write_json(self._run.path / "results.json", said)
         return said
+
+    def robustness(self) -> dict[str, Any]:
+        """How the published kind bears what `[robustness]` names; what is measured is kept.
+
+        Returns:
+            `robustness`: condition → UAR with mean, deviation and folds. Empty where nothing is
+            asked for.
+        """
+        config = self._config
+        if config.robustness is None:
+            return {}
+        with self._run.lock():
+            self._continue()
+            folds = [
+                robustness.measure(
+                    fold.path,
+                    self.published(fold, split),
+                    split.test,
+                    self.recordings,
+                    self._conditions(),
+                    config.robustness,
+                    config.segments,
+                )
+                for fold, split in self.asked()
+            ]
+        said = robustness.summed(folds)
+        for name, uar in said.items():
+            print(f"{STRICT}, {config.conversion.kind}, {name}: uar {mean_sd(uar['folds'])}")
+        return {"robustness": said}
 
     def bundle(self, output: Path, kind: Kind, metrics: dict[str, Any]) -> None:
         """Write the final network's bundle, with its parity with Keras in the card."""
@@ -155,6 +192,10 @@ class Experiment:
         folders = self._convert(fold, split, self.kinds)
         network = trained(fold.model)
         self._run.write_facts({**self._run.facts, **bundling.cost(network, folders)})
+
+    def _conditions(self) -> dict[str, Condition]:
+        wanted = self._config.robustness
+        return conditions.conditions(wanted, self._data) if wanted else {}
 
     def _measure(self, fold: Fold, split: Split) -> None:
         files = {kind: fold.path / f"{kind}.csv" for kind in self.kinds}
