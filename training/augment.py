@@ -11,22 +11,17 @@ from typing import Annotated, Self
 import numpy as np
 import scipy.fft
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from serd import bundle, denoiser
 from serd.audio import SAMPLE_RATE, Floats, Pcm, float_to_pcm, pcm_to_float
 from serd.denoiser import Denoiser
 from serd.settings import Table
-from training import noises
+from training import channel, codec, noises
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Decibels = Annotated[float, Field(ge=-60, le=120)]
-
-_OCTAVES = 62.5 * 2.0 ** np.arange(8)
-"""Hz, up to half the sample rate."""
-_RINGING = 1024
-"""Samples of silence for what a filter leaves behind the end."""
+Level = Annotated[float, Field(ge=-120, le=0)]
 
 
 class Augmentation(Table):
@@ -38,6 +33,8 @@ class Augmentation(Table):
     """How often the utterance is heard in a room, 0…1."""
     rooms: str = "rir"
     """Folder of impulse responses, below the data folder."""
+    rooms_without: tuple[str, ...] = ()
+    """Rooms that are kept for tests."""
     noise_snr_db: tuple[Decibels, Decibels] | None = None
     """Lowest and highest ratio of the whole utterance's power to the noise's, dB."""
     noise_share: Share = 0.5
@@ -46,6 +43,19 @@ class Augmentation(Table):
     """Folders of recordings, below the data folder; with none, noise of a random colour."""
     noise_without: tuple[str, ...] = ()
     """Kinds of noise that are kept for tests."""
+    colour_share: Share = 0
+    """How often it is as through another microphone: each octave some 5 dB off, 0…1."""
+    floor_share: Share = 0
+    """How often the recorder adds noise of its own, of a random colour, 0…1."""
+    floor_dbfs: tuple[Level, Level] = (-80, -50)
+    """Lowest and highest level of that noise, dB re full scale, before `gain_db`."""
+    band_share: Share = 0
+    """How often it comes by telephone, with 300–3400 Hz alone, 0…1."""
+    codec_share: Share = 0
+    """How often it was encoded, 0…1."""
+    codecs: tuple[codec.Name, ...] = Field(("mu-law", "mp3", "vorbis"), min_length=1)
+    """By what, at a random bitrate; each is as likely as any other. `mu-law` is a telephone's, with
+    its band; `opus` takes ten times as long as the others."""
     denoised_share: Share = 0
     """How often noise that joined is taken out again, as the daemon does it, 0…1."""
     denoiser: str = "denoiser"
@@ -65,6 +75,8 @@ class Augmentation(Table):
     def _consistent(self) -> Self:
         if self.noise_snr_db and self.noise_snr_db[0] > self.noise_snr_db[1]:
             raise ValueError("noise_snr_db: the lowest is above the highest")
+        if self.floor_dbfs[0] > self.floor_dbfs[1]:
+            raise ValueError("floor_dbfs: the lowest is above the highest")
         if self.denoised_share and not self.noise_snr_db:
             raise ValueError("denoised_share: without noise_snr_db there is nothing to take out")
         return self
@@ -72,9 +84,9 @@ class Augmentation(Table):
     @property
     def of_samples(self) -> bool:
         """Whether there is anything for an `Augmenter` to do."""
-        return bool(
-            self.speed or self.room_share or self.noise_snr_db or self.gain_db or self.shift_ms
-        )
+        recorder = self.colour_share or self.floor_share or self.band_share or self.codec_share
+        around = self.room_share or self.noise_snr_db
+        return bool(self.speed or around or recorder or self.gain_db or self.shift_ms)
 
 
 class Augmenter:
@@ -82,8 +94,9 @@ class Augmenter:
 
     In the order in which sound comes about: the speaker is faster or slower, the room adds its
     reflections, noise joins at the microphone (recordings of it have their own room in them),
-    the denoiser takes it out again, the microphone's gain acts on both, and the segmenter cuts
-    what it was given.
+    which colours both, the recorder adds its own, a telephone and a codec let part of it through,
+    the denoiser takes the noise out again, a gain acts on all, and the segmenter cuts what it was
+    given.
 
     Args:
         options: what to vary.
@@ -92,6 +105,7 @@ class Augmenter:
     Raises:
         NoiseError: a folder that is needed is missing or has no sound in it. Files are read at
             the first call, which raises it for one that is not sound.
+        CodecError: libsndfile lacks a codec.
         BundleError: the denoiser cannot be used.
     """
 
@@ -101,7 +115,9 @@ class Augmenter:
         self._noise = [data / name for name in options.noise]
         self._local = threading.local()  # a denoiser is for one thread
         if options.room_share:
-            noises.files(self._rooms)
+            noises.files(self._rooms, options.rooms_without)
+        if options.codec_share:
+            codec.check(options.codecs)
         if options.noise_snr_db:
             for folder in self._noise:
                 noises.files(folder, {*noises.VOICES, *options.noise_without})
@@ -123,12 +139,15 @@ class Augmenter:
         if o.speed:
             x = faster(x, rng.uniform(1 - o.speed, 1 + o.speed))
         if rng.random() < o.room_share:
-            rooms = list(noises.rooms(self._rooms).values())
+            known = noises.rooms(self._rooms).items()
+            rooms = [room for name, room in known if name not in o.rooms_without]
             x = in_room(x, rooms[rng.integers(len(rooms))])
-        if o.noise_snr_db and rng.random() < o.noise_share:
+        noisy = o.noise_snr_db is not None and rng.random() < o.noise_share
+        if o.noise_snr_db and noisy:
             x = with_noise(x, self._some_noise(x.size, rng), rng.uniform(*o.noise_snr_db))
-            if o.denoised_share and rng.random() < o.denoised_share:
-                x = self._denoised(x)
+        x = self._recorded(x, rng)
+        if noisy and o.denoised_share and rng.random() < o.denoised_share:
+            x = self._denoised(x)
         if o.gain_db:
             x = x * np.float32(10 ** (rng.uniform(-o.gain_db, o.gain_db) / 20))
         if o.shift_ms:
@@ -137,6 +156,22 @@ class Augmenter:
             x = x[start : x.size - end]
         peak = np.abs(x).max()
         return x / peak if peak > 1 else x
+
+    def _recorded(self, samples: Floats, rng: Generator) -> Floats:
+        """What a microphone, a recorder and a telephone make of what reaches them.
+
+        What is off draws no number: networks that were trained without it can be trained again.
+        """
+        o, x = self._options, samples
+        if o.colour_share and rng.random() < o.colour_share:
+            x = channel.through_another_microphone(x, rng)
+        if o.floor_share and rng.random() < o.floor_share:
+            x = channel.with_floor(x, rng.uniform(*o.floor_dbfs), rng)
+        if o.band_share and rng.random() < o.band_share:
+            x = channel.telephone(x)
+        if o.codec_share and rng.random() < o.codec_share:
+            x = codec.some(o.codecs[rng.integers(len(o.codecs))], rng)(x)
+        return x
 
     def _denoised(self, samples: Floats) -> Floats:
         peak = max(np.float32(1), np.abs(samples).max())
@@ -150,7 +185,7 @@ class Augmenter:
     def _some_noise(self, length: int, rng: Generator) -> Floats:
         """Of a random recording, or else colour; any kind is as likely as any other."""
         if not self._noise:
-            return coloured_noise(length, rng)
+            return channel.coloured_noise(length, rng)
         kinds = [
             recordings
             for folder in self._noise
@@ -218,36 +253,6 @@ def excerpt(recording: Pcm, length: int, rng: Generator) -> Floats:
     """`length` samples from a random place on, float32; after its end the recording begins anew."""
     start = int(rng.integers(recording.size))
     return pcm_to_float(np.take(recording, np.arange(start, start + length), mode="wrap"))
-
-
-def coloured_noise(length: int, rng: Generator) -> Floats:
-    """Stationary noise whose spectrum is random and smooth, float32 `[length]`.
-
-    From white to falling by 6 dB an octave, and in each octave some 5 dB off that.
-    """
-    whole = scipy.fft.next_fast_len(length + 1)
-    bins = whole // 2 + 1
-    level_db = rng.uniform(-6, 0) * np.arange(_OCTAVES.size) + _colour_db(rng)
-    white = rng.standard_normal(2 * bins, np.float32).view(np.complex64)
-    return scipy.fft.irfft(white * _by_octave(level_db, bins), whole)[:length]
-
-
-def through_another_microphone(samples: Floats, rng: Generator) -> Floats:
-    """Each octave some 5 dB louder or softer, float32 `[n]` as what is given."""
-    whole = scipy.fft.next_fast_len(samples.size + _RINGING)
-    spectrum = scipy.fft.rfft(samples, whole)
-    colour = _by_octave(_colour_db(rng), spectrum.size)
-    return scipy.fft.irfft(spectrum * colour, whole)[: samples.size]
-
-
-def _colour_db(rng: Generator) -> NDArray[np.float64]:
-    return rng.normal(0, 5, _OCTAVES.size)
-
-
-def _by_octave(level_db: NDArray[np.float64], bins: int) -> Floats:
-    """Factors `[bins]` of a spectrum, from the level of each octave, dB."""
-    frequency = np.linspace(0, SAMPLE_RATE / 2, bins)
-    return np.interp(frequency, _OCTAVES, 10 ** (level_db / 20)).astype(np.float32)
 
 
 def power(samples: Floats) -> float:

@@ -5,7 +5,9 @@ import textwrap
 from typing import Any
 
 from serd.bundle import Card
-from training.tables import mean_sd
+from training.conditions import AS_IT_IS
+from training.robustness import table
+from training.tables import markdown, mean_sd
 
 _LIMITS = """\
 ## What it is for, and what not
@@ -44,6 +46,8 @@ def readme(card: Card) -> str:
     for protocol, kinds in card.metrics.items():
         if protocol in _PROTOCOLS:
             lines += _figures(protocol, kinds, card.labels)
+    if "robustness" in card.metrics:
+        lines += _robustness(card.metrics["robustness"], config.get("robustness") or {})
     if notes := config.get("notes"):
         lines += ["What a reader of these figures has to know:", "", *(f"- {n}" for n in notes), ""]
     if "parity" in card.metrics:
@@ -74,6 +78,20 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
         shares = " | ".join(f"{100 * count / max(1, sum(row)):.0f}" for count in row)
         lines += [f"| **{label}** | {shares} |"]
     return [*lines, ""]
+
+
+def _robustness(figures: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    count = len(figures[AS_IT_IS]["folds"])
+    folds = [{name: own["folds"][i] for name, own in figures.items()} for i in range(count)]
+    recorded = settings.get("noise_only") or settings.get("noise")
+    noise = f"{', '.join(recorded)}, unheard in training" if recorded else "random colours"
+    how = f"""The published kind, of networks of one seed that never heard these people, when
+    something happens to the clips before. Noise is of {noise}, and is not taken out; its SNR is
+    that to the speech without pauses."""
+    said = table({"UAR": folds})
+    lines = ["## How well: what is not as it was recorded", ""]
+    lines += [textwrap.fill(" ".join(how.split()), 100), "", f"{said.caption}:", ""]
+    return [*lines, markdown(said), ""]
 
 
 def _parity(parity: dict[str, Any]) -> list[str]:

@@ -109,15 +109,17 @@ def evaluate(
     weights: WeightsOption = None,
 ) -> None:
     """Measure the trained splits by the daemon's own code, as trained and as published."""
+    from training.examination import examine
     from training.tables import mean_sd
 
-    results = _experiment(config, data, run, weights).evaluate()
-    for protocol, kinds in results.items():
+    experiment = _experiment(config, data, run, weights)
+    for protocol, kinds in experiment.evaluate().items():
         for kind, figures in kinds.items():
             said = ", ".join(
                 f"{name} {mean_sd(figures[name]['folds'])}" for name in ("accuracy", "uar", "ece")
             )
             print(f"{protocol}, {kind}: {said}")
+    examine(experiment)
 
 
 @app.command()
@@ -224,13 +226,14 @@ def reproduce(
         _report(made, runs / loaded_study.name / "report", data)
         return
     from training import bundling
+    from training.examination import examine
 
     loaded = configurations.network(config, weights)
     output = models / loaded.name
     bundling.check_output(output)  # not after hours of training
     experiment = _of(loaded, data, run)
     experiment.train()
-    metrics = experiment.evaluate()
+    metrics = {**experiment.evaluate(), **examine(experiment)}
     experiment.bundle(output, loaded.conversion.kind, metrics)
     experiment.note_cost()
     print(output)

@@ -19,9 +19,11 @@ from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings, Table, first_line, reason
 from training.augment import Augmentation
+from training.conditions import Robustness
 from training.convert import Kind
 from training.corpora.clip import EMOTIONS
-from training.splits import Protocol
+from training.schedules import Head, Teaching, Training
+from training.splits import STRICT, Protocol
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -72,68 +74,6 @@ class Window(Table):
         return (size,) if self.frames is None else (self.frames, size)
 
 
-class Schedule(Table):
-    """How any network is fitted."""
-
-    epochs: int = Field(60, gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    """The highest; rises for a tenth of the steps, then falls as a cosine."""
-    weight_decay: float = Field(1e-2, ge=0)
-    average: float = Field(0.998, ge=0, lt=1)
-    """Exponential moving average of the weights, a step."""
-    validators: int = Field(4, gt=0)
-    """Speakers kept out of training, for whatever is chosen and the learning curve."""
-
-
-class Training(Schedule):
-    """`[training]` of a classifier."""
-
-    frozen_epochs: int = Field(0, ge=0)
-    """Before the others, with all pretrained layers frozen."""
-    frozen_learning_rate: float = Field(1e-3, gt=0)
-    unfreeze_from: str = ""
-    """Afterwards pretrained layers are trained from the one of this name on."""
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    uncertain_share: float = Field(0.1, ge=0, lt=1)
-    """How much of what the validators say may be called uncertain."""
-
-
-class Teaching(Schedule):
-    """`[teaching]`: what the network learns from Whisper's encoder first, without labels."""
-
-    weights: str
-    """A file of the encoder, below the data folder or anywhere."""
-    corpora: tuple[str, ...] = Field(min_length=1)
-    """What is listened to; never a corpus in which somebody is tested."""
-    layers: int = Field(3, gt=0)
-    """So many of the encoder's layers are guessed."""
-    size: int = Field(256, gt=0)
-    """So many main components of their states are."""
-    steps: str = "steps"
-    """The network's layer that they are guessed from."""
-    frames: int = Field(200, gt=0, multiple_of=2)
-    """Of a window, as many are listened to at once."""
-
-
-class Head(Table):
-    """`[head]`: the last layers are solved, and take the voices of those who speak into account."""
-
-    penalty: float = Field(0.01, gt=0)
-    """Of their weights."""
-    copies: int = Field(2, ge=0)
-    """So many variations of each utterance are learnt from, beside itself."""
-    directions: int = Field(8, gt=0)
-    """In which voices are told apart."""
-    prior: float = Field(3.0, gt=0)
-    """With how many utterances the mean of all voices weighs in a baseline."""
-    keep: float = Field(0.99, gt=0, le=1)
-    """What an utterance's weight in a baseline shrinks to with each further one."""
-    not_speech: tuple[str, ...] = ()
-    """Folders of sounds, below the data folder, that must not get an emotion; a fold learns four
-    fifths of the kinds and is tested with the others."""
-
-
 class Conversion(Table):
     """`[conversion]`."""
 
@@ -180,7 +120,7 @@ class Task(Table):
     """Clips of other emotions are left out."""
     segments: SegmentSettings = SegmentSettings()
     data: Data = Data()
-    protocols: dict[Protocol, Seeds] = Field({"subject-independent": (1,)}, min_length=1)
+    protocols: dict[Protocol, Seeds] = Field({STRICT: (1,)}, min_length=1)
     """Which protocols are measured, with which seeds."""
 
     @field_validator("labels")
@@ -207,6 +147,7 @@ class Config(Task):
     teaching: Teaching | None = None
     head: Head | None = None
     conversion: Conversion = Conversion()
+    robustness: Robustness | None = None
     tune: dict[str, Range] = Field(default_factory=dict)
     """What `serd-train tune` searches, by dotted names as `training.learning_rate`."""
     notes: tuple[str, ...] = ()
@@ -220,6 +161,14 @@ class Config(Task):
         if own := sorted({"shapes", "n_labels"} & set(network)):
             raise ValueError(f"{own[0]} follows from inputs and labels")
         return network
+
+    @model_validator(mode="after")
+    def _tried_on_what_is_unheard(self) -> "Config":
+        if self.robustness:
+            self.robustness.check(self.augmentation)
+            if STRICT not in self.protocols:
+                raise ValueError(f"robustness: it is measured by the protocol {STRICT}")
+        return self
 
     def with_weights(self, weights: str) -> "Config":
         """With other pretrained weights, in whichever network takes some.

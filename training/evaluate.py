@@ -150,11 +150,8 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
     seeds = sorted({seed for seed, _ in each})
     said: dict[str, Any] = {}
     for key in each[0][1]:
-        values = [fold[key] for _, fold in each]
         said[key] = {
-            "mean": round(float(np.mean(values)), 4),
-            "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None,
-            "folds": [round(value, 4) for value in values],
+            **spread([fold[key] for _, fold in each]),
             "seeds": {
                 str(seed): round(float(np.mean([f[key] for s, f in each if s == seed])), 4)
                 for seed in seeds
@@ -163,3 +160,12 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
     counts = [confusion(*scores.known) for _, scores in measured]
     said["confusion"] = np.sum(counts, axis=0).tolist()
     return said
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Of a figure of every fold: `mean`, `sd` (None of a single one) and the `folds` themselves."""
+    return {
+        "mean": round(float(np.mean(values)), 4),
+        "sd": round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None,
+        "folds": [round(value, 4) for value in values],
+    }

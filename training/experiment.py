@@ -3,7 +3,8 @@
 Its run folder (see `runs`) keeps what is done, so that a run that was cut off goes on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 from serd import bundle
 from serd.classifier import Classifier
 from serd.settings import reason
-from training import bundling, evaluate, provenance, recordings, whole
+from training import bundling, conditions, evaluate, provenance, recordings, whole
 from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
-from training.splits import Split
+from training.splits import STRICT, Split
 
 _CONFIG_FILE = "config.json"
 _TRAINED_BY = (
@@ -45,59 +46,69 @@ class Experiment:
             cache: for features, shared by all runs.
             command: what the user typed, for the card.
         """
-        self._config = config
-        self._data = data
+        self.config = config
+        self.data = data
         self._run = Run(run)
         self._cache = cache
         self._command = command
 
     @property
     def name(self) -> str:
-        return self._config.name
+        return self.config.name
 
     @property
     def title(self) -> str:
-        return self._config.title or self._config.name
+        return self.config.title or self.config.name
 
     @cached_property
     def recordings(self) -> Recordings:
-        config = self._config
+        config = self.config
         return recordings.gather(
-            config.data, config.labels, config.specs, config.segments, self._data, self._cache
+            config.data, config.labels, config.specs, config.segments, self.data, self._cache
         )
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What is measured: as it was trained, and as it is published."""
-        return tuple(dict.fromkeys(("float32", self._config.conversion.kind)))
+        return tuple(dict.fromkeys(("float32", self.config.conversion.kind)))
 
     def splits(self) -> list[tuple[Fold, Split]]:
         """Every split to measure, and where its results are kept."""
-        config = self._config
+        config = self.config
         found = self.recordings.splits(config.protocols, config.training.validators)
         return [(self._run.fold(s.protocol, s.seed, s.name), s) for s in found]
 
+    def strict(self) -> list[tuple[Fold, Split]]:
+        """The subject-independent splits."""
+        return [(f, s) for f, s in self.splits() if f.protocol == STRICT]
+
+    def asked(self) -> list[tuple[Fold, Split]]:
+        """Those of the first seed, for what is asked of no others."""
+        found = self.strict()
+        return [(f, s) for f, s in found if f.seed == found[0][0].seed]
+
     def final(self) -> tuple[Fold, Split]:
         """The network of the bundle."""
-        config = self._config
+        config = self.config
         seed = next((s for seeds in config.protocols.values() for s in seeds), 1)
         split = self.recordings.final(seed, config.training.validators)
         return self._run.fold(FINAL, seed, FINAL), split
 
     def train(self) -> None:
         """Train what is not trained yet, the final network last."""
+        if self.config.robustness:  # what it needs is missed before the training, not after it
+            conditions.conditions(self.config.robustness, self.data)
         splits = [*self.splits(), self.final()]
         todo = [(fold, split) for fold, split in splits if not fold.is_trained]
 
-        with self._run.lock():
-            self._continue()
+        with self.going_on():
             command = self._command if todo else self._run.facts.get("command", self._command)
             self._run.write_facts({**self._run.facts, **self._facts(), "command": command})
             for note in self.recordings.notes if todo else ():
-                print(f"{self._config.name}: {note}", flush=True)
+                print(f"{self.config.name}: {note}", flush=True)
             for fold, split in todo:
                 where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
-                print(f"{self._config.name}: {where}", flush=True)
+                print(f"{self.config.name}: {where}", flush=True)
                 fold.begin(self.recordings.sides(split), provenance.made())
                 self._fit(fold, split)
             self._run.write_facts({**self._run.facts, **self._made()})
@@ -109,12 +120,11 @@ class Experiment:
             Protocol → kind → figures with mean, deviation and folds; also in `results.json`.
         """
         splits = self.splits()
-        with self._run.lock():
-            self._continue()
+        with self.going_on():
             for fold, split in splits:
                 self._measure(fold, split)
             said: dict[str, Any] = {}
-            for protocol in self._config.protocols:
+            for protocol in self.config.protocols:
                 folds = [fold for fold, _ in splits if fold.protocol == protocol]
                 for kind in self.kinds:
                     scores = [(fold.seed, fold.scores(kind)) for fold in folds]
@@ -122,15 +132,21 @@ class Experiment:
             whole.write_json(self._run.path / "results.json", said)
         return said
 
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Nobody else works in the run folder, and what is in it fits; raises ConfigError."""
+        with self._run.lock():
+            self._continue()
+            yield
+
     def bundle(self, output: Path, kind: Kind, metrics: dict[str, Any]) -> None:
         """Write the final network's bundle, with its parity with Keras in the card."""
         from training.train import trained
 
-        config = self._config
+        config = self.config
         fold, split = self.final()
         held_out = self.recordings.examples(split.validation)
-        with self._run.lock():
-            self._continue()
+        with self.going_on():
             network = trained(fold.model)
             folders = self._convert(fold, split, dict.fromkeys((*self.kinds, kind)))
             parity = bundling.parity(config, network, folders, held_out)
@@ -152,7 +168,7 @@ class Experiment:
 
     def published(self, fold: Fold, split: Split) -> Path:
         """The bundle, of the published kind, of a trained fold or of the final network."""
-        kind = self._config.conversion.kind
+        kind = self.config.conversion.kind
         return self._convert(fold, split, [kind])[kind]
 
     def note_cost(self) -> None:
@@ -166,16 +182,16 @@ class Experiment:
 
     def _fit(self, fold: Fold, split: Split) -> None:
         """Slow to import, too: not before the clips are known to be fit."""
-        config = self._config
+        config = self.config
         if config.head is not None:
             from training.heads.fit import fit as solve
 
-            solve(config, self.recordings, split, fold, self._run, self._data, self._cache)
+            solve(config, self.recordings, split, fold, self._run, self.data, self._cache)
             return
         from training.train import fit
 
         own, held_out = map(self.recordings.examples, (split.train, split.validation))
-        fit(config, own, held_out, fold.seed, self._data, fold.path)
+        fit(config, own, held_out, fold.seed, self.data, fold.path)
 
     def _measure(self, fold: Fold, split: Split) -> None:
         files = {kind: fold.path / f"{kind}.csv" for kind in self.kinds}
@@ -191,7 +207,7 @@ class Experiment:
 
     def _convert(self, fold: Fold, split: Split, kinds: Iterable[Kind]) -> dict[Kind, Path]:
         own, held_out = map(self.recordings.examples, (split.train, split.validation))
-        return bundling.convert(self._config, fold, kinds, own, held_out)
+        return bundling.convert(self.config, fold, kinds, own, held_out)
 
     def _made(self) -> dict[str, Any]:
         """By what the networks were trained, as far as they are."""
@@ -199,7 +215,7 @@ class Experiment:
         return provenance.joined([fold.made for fold in folds if fold.is_trained])
 
     def _facts(self) -> dict[str, Any]:
-        config = self._config
+        config = self.config
         return {
             "name": config.name,
             "version": config.version,
@@ -220,7 +236,7 @@ class Experiment:
         kept = self._run.path / _CONFIG_FILE
         if self._run.begun:
             self._keep_what_fits(kept)
-        whole.write(kept, self._config.model_dump_json(indent=2))
+        whole.write(kept, self.config.model_dump_json(indent=2))
 
     def _keep_what_fits(self, kept: Path) -> None:
         """Drop what another conversion left; raises ConfigError as `_continue`."""
@@ -236,7 +252,7 @@ class Experiment:
         others = [
             "other labels" if part == "labels" else f"another [{part}]"
             for part in _TRAINED_BY
-            if getattr(before, part) != getattr(self._config, part)
+            if getattr(before, part) != getattr(self.config, part)
         ]
         if not others and data != self.recordings.facts["data"]:
             others = ["other clips"]
@@ -249,6 +265,6 @@ class Experiment:
                 f"{self._run.path}: its networks were trained with {others[0]};"
                 f" name another folder with --run, or remove it{weights}"
             )
-        if before.conversion.float_ops != self._config.conversion.float_ops:
+        if before.conversion.float_ops != self.config.conversion.float_ops:
             for fold, _ in splits:
                 fold.drop("int8")

@@ -8,9 +8,9 @@ import keras
 
 from training import whole
 from training.backup import Backup
-from training.config import Schedule
 from training.progress import Progress
 from training.runs import HISTORY_FILE, MODEL_FILE
+from training.schedules import Schedule
 
 
 class Batches(Protocol):

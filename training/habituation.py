@@ -20,6 +20,7 @@ from training.recordings import Recordings
 
 HEARD = (0, 1, 3, 5, 10, 30)
 """So many clips before."""
+_THREE = ("angry", "happy", "neutral")
 _LONG = 30
 _EACH = 10
 """Of each of two who take turns."""
@@ -29,8 +30,8 @@ Situation = Callable[[int, np.random.Generator], Speaker]
 
 def measure(
     classifier: Classifier, recordings: Recordings, clips: Sequence[int], seed: int
-) -> dict[str, dict[str, float]]:
-    """Figures of `evaluate.figures` in every situation.
+) -> dict[str, float]:
+    """UAR, 0…1, in every situation.
 
     Args:
         classifier: whose network takes a baseline.
@@ -43,22 +44,20 @@ def measure(
         as somebody is enrolled who reads a text; `one emotion`: eight that are of the clip's own
         emotion, so that it could be taken for the voice; `another person`: thirty clips by somebody
         else, who shares the microphone; `in turns`: ten clips each by two who take turns.
+        `…, three`: the same of clips of three emotions, told apart from each other alone.
     """
     people = _People(classifier, recordings, clips)
     truth = recordings.truth(clips)
+    few = [recordings.labels.index(name) for name in _THREE if name in recordings.labels]
+    among = np.isin(truth, few)
     found = {}
     for name, situation in people.situations.items():
         rng = np.random.default_rng(seed)
-        rows = np.zeros((len(clips), len(recordings.labels)), np.float32)
-        for row, clip in enumerate(clips):
-            if people.samples[clip]:
-                speaker = situation(clip, rng)
-                said = [
-                    (list(recognise(classifier, own, speaker).scores.values()), own.size)
-                    for own in people.samples[clip]
-                ]
-                rows[row] = np.average([s for s, _ in said], axis=0, weights=[n for _, n in said])
-        found[name] = evaluate.figures(rows, truth)
+        rows = np.stack([people.said(clip, situation, rng) for clip in clips])
+        found[name] = evaluate.figures(rows, truth)["uar"]
+        if among.any():
+            places = np.searchsorted(np.sort(few), truth[among])
+            found[f"{name}, three"] = evaluate.figures(rows[among][:, np.sort(few)], places)["uar"]
     return found
 
 
@@ -71,6 +70,8 @@ class _People:
         if classifier.card.adaptation is None:
             raise ValueError(f"{classifier.card.id} takes no baseline")
         self._adaptation = classifier.card.adaptation
+        self._classifier = classifier
+        self._labels = len(classifier.card.labels)
         self.samples: dict[int, list[Any]] = {clip: [] for clip in clips}
         for utterance in recordings.utterances:
             if utterance.clip in self.samples:
@@ -88,6 +89,15 @@ class _People:
             "another person": self._another,
             "in turns": self._in_turns,
         }
+
+    def said(self, clip: int, situation: Situation, rng: np.random.Generator) -> Floats:
+        """Probabilities `[labels]`; zeros where no speech is found."""
+        speaker = situation(clip, rng)
+        own = self.samples[clip]
+        if not own:
+            return np.zeros(self._labels, np.float32)
+        rows = [list(recognise(self._classifier, x, speaker).scores.values()) for x in own]
+        return np.average(rows, axis=0, weights=[x.size for x in own]).astype(np.float32)
 
     def _others(self, clip: int) -> list[int]:
         return [c for c in self._speaker if self._speaker[c] == self._speaker[clip] and c != clip]

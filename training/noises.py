@@ -1,9 +1,10 @@
 """Recordings of noises and rooms, read once and kept in memory."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from serd.audio import Floats, Pcm
 from training.corpora.files import is_sound
 
 Noises = dict[str, list[Pcm]]
+Sound = TypeVar("Sound")
 
 VOICES = frozenset({"baby_cry", "person_sneeze", "dude_miaowing"})
 """Kinds of noise that come from people: to a network for voices they are not noise."""
@@ -60,6 +62,11 @@ def recordings(folder: Path) -> Noises:
         return _recordings(folder)
 
 
+def of_folders(folders: Iterable[Path]) -> Noises:
+    """As `recordings`, below several folders; of a kind in two of them, the last one's."""
+    return {kind: found for folder in folders for kind, found in recordings(folder).items()}
+
+
 def rooms(folder: Path) -> dict[str, Floats]:
     """Impulse responses below a folder, by name, float32 `[n]` each, at `SAMPLE_RATE`.
 
@@ -68,6 +75,13 @@ def rooms(folder: Path) -> dict[str, Floats]:
     """
     with _READING:
         return _rooms(folder)
+
+
+def named(known: Mapping[str, Sound], names: Collection[str], what: str) -> dict[str, Sound]:
+    """Those of these names; raises NoiseError where there is no such, `what` it would be."""
+    if unknown := sorted(set(names) - set(known)):
+        raise NoiseError(f"no {what} is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    return {name: known[name] for name in names}
 
 
 def impulse_response(measured: Floats) -> Floats:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serd.audio import Floats
+from serd import audio
+from serd.audio import Floats, Pcm, pcm_to_float
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings
 from training import corpora, dataset, provenance, splits
+from training.augment import power
 from training.config import ConfigError, Data
 from training.corpora import crema_d
 from training.corpora.clip import Clip
@@ -21,6 +23,7 @@ from training.corpora.duplicates import duplicates
 from training.dataset import Examples, Utterance
 from training.runs import Scores
 from training.splits import Protocol, Split
+from training.surroundings import Played
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,19 @@ class Recordings:
         wanted = set(clips)
         own = [u for u in self.utterances if u.clip in wanted]
         return Examples(own, self.truth([u.clip for u in own]))
+
+    def played(self, clips: Sequence[int]) -> list[Played]:
+        """Whole clips, numbered in this order; raises AudioError."""
+        own: dict[int, list[Pcm]] = {clip: [] for clip in clips}
+        for utterance in self.utterances:
+            if utterance.clip in own:
+                own[utterance.clip].append(utterance.samples)
+        found = []
+        for number, clip in enumerate(clips):
+            samples = audio.read(self.clips[clip].path)
+            heard = np.concatenate(own[clip] or [samples])
+            found.append(Played(number, samples, power(pcm_to_float(heard))))
+        return found
 
     def scores(self, clips: Sequence[int], probabilities: Floats) -> Scores:
         """What was said of clips, `[clips, labels]`, with all that is known of them."""

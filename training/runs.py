@@ -9,6 +9,7 @@ runs/NAME/
         history.json            loss and accuracy of each epoch
         KIND/                   the bundle that it became, KIND as in `--kind`
         KIND.csv                the test clips' scores
+        robustness.json         the published kind's UAR in other conditions
     teaching/seed-1/CORPORA/    what networks of that seed share that may hear these corpora
     final/seed-1/final/         the network of the bundle; tests on nobody
     results.json                the figures, of all the scores

@@ -20,6 +20,7 @@ from training.corpora import ravdess
 from training.corpora.clip import Clip
 
 Protocol = Literal["subject-independent", "random", "cross-corpus", "statement-held-out"]
+STRICT: Protocol = "subject-independent"
 
 FOLDS = 5
 _RANDOM_TEST = 0.25

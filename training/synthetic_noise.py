@@ -10,7 +10,8 @@ import scipy.signal
 from numpy.random import Generator
 
 from serd.audio import SAMPLE_RATE, Floats
-from training.augment import coloured_noise, power, through_another_microphone
+from training.augment import power
+from training.channel import coloured_noise, through_another_microphone
 
 _STEP = 160
 """Samples between two points of whatever changes slowly."""

@@ -26,9 +26,10 @@ from training import fitting, networks
 from training.augment import Augmenter
 from training.backup import Backup
 from training.batches import window_samples
-from training.config import Config, Teaching, Window
+from training.config import Config, Window
 from training.dataset import CacheError, Utterance
 from training.networks import whisper
+from training.schedules import Teaching
 
 _AT_ONCE = 16
 _SAMPLE = 500

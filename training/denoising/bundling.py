@@ -14,8 +14,8 @@ from training import bundling
 from training.convert import Kind, to_tflite
 from training.denoising.card import readme
 from training.denoising.config import Study
-from training.denoising.mixtures import Surroundings
 from training.runs import Fold
+from training.surroundings import Surroundings
 
 _CALIBRATION = 200
 """Windows that give the int8 ranges."""

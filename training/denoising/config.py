@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from serd.settings import SegmentSettings, Table
 from training import config
 from training.augment import Decibels, Share
-from training.config import Conversion, Name, Pretrained, Schedule
+from training.config import Conversion, Name, Pretrained
+from training.schedules import Schedule
 
 
 class Side(Table):

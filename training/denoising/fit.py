@@ -13,8 +13,9 @@ from serd.audio import Floats, Pcm
 from training import fitting
 from training.backup import Backup
 from training.denoising.config import Study
-from training.denoising.mixtures import Mixture, Surroundings, vary
+from training.denoising.mixtures import vary
 from training.networks import denoiser
+from training.surroundings import Mixture, Surroundings
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types

@@ -1,6 +1,6 @@
 """What noise does to recognition, and what taking it out does: off, on, and what decides."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from serd import levels
-from serd.audio import Floats, Pcm, float_to_pcm, pcm_to_float
+from serd.audio import Floats
 from serd.classifier import Classifier
 from serd.denoiser import Denoiser
 from serd.segmentation import segments_of
 from serd.settings import SegmentSettings
-from training import augment, evaluate
-from training.denoising.mixtures import Surroundings, mix
+from training import evaluate, surroundings
+from training.surroundings import Played, Surroundings, in_noise
 
 CLEAN = 100
 """An SNR, dB, that stands for no noise at all."""
-SNRS_DB = (CLEAN, 20, 10, 5, 0)
+SNRS_DB = (CLEAN, *surroundings.SNRS_DB)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Answers:
 
 
 def ask(
-    sounds: Sequence[tuple[Pcm, float]],
+    clips: Sequence[Played],
     truth: NDArray[np.int_],
     around: Surroundings,
     classifier: Classifier,
@@ -70,7 +70,7 @@ def ask(
     """Play clips in noise to the daemon's own code.
 
     Args:
-        sounds: each clip's samples, and the power of the speech in it.
+        clips: to play.
         truth: what they are.
         around: the noises; every clip has one kind in turn, the same at every SNR.
         classifier: to ask.
@@ -78,13 +78,14 @@ def ask(
         settings: how the daemon cuts.
     """
     rows = []
-    for number, (samples, power) in enumerate(track(sounds, "answers")):
-        for snr_db, heard in _noisy(number, samples, power, around):
+    for clip in track(clips, "answers"):
+        for snr_db in SNRS_DB:
+            heard = clip.samples if snr_db == CLEAN else in_noise(clip, around, snr_db)
             for segment in segments_of([heard], settings):
                 own = segment.samples
                 both = (classifier.classify(x).scores.values() for x in (own, denoiser(own)))
                 estimate = levels.snr_db(own)
-                rows.append((number, snr_db, own.size, estimate, *(list(p) for p in both)))
+                rows.append((clip.number, snr_db, own.size, estimate, *(list(p) for p in both)))
     numbers, snrs, lengths, estimates, off, on = zip(*rows, strict=True)
     return Answers(
         truth,
@@ -121,22 +122,3 @@ def figures(answers: Answers, threshold_db: float) -> Mapping[str, Mapping[int, 
         mode: {snr_db: answers.uar(threshold, snr_db) for snr_db in SNRS_DB}
         for mode, threshold in modes.items()
     }
-
-
-def speech_power(utterances: Sequence[Pcm]) -> float:
-    """Of what is heard in a clip, without its pauses."""
-    return augment.power(pcm_to_float(np.concatenate(utterances)))
-
-
-def _noisy(
-    number: int, samples: Pcm, power: float, around: Surroundings
-) -> Iterator[tuple[int, Pcm]]:
-    rng = np.random.default_rng(number)
-    kinds = sorted(around.noises)
-    noise = around.noise(samples.size, rng, kinds[number % len(kinds)])
-    speech = pcm_to_float(samples)
-    for snr_db in SNRS_DB:
-        if snr_db == CLEAN:
-            yield snr_db, samples
-        else:
-            yield snr_db, float_to_pcm(mix(speech, noise, snr_db, power).noisy)

@@ -10,8 +10,8 @@ from rich.progress import track
 
 from serd.audio import Floats, Pcm, pcm_to_float
 from training import augment
-from training.denoising.mixtures import Mixture, Surroundings, mix
 from training.denoising.quality import MEASURES
+from training.surroundings import Mixture, Surroundings, mix
 
 Method = Callable[[Floats], Floats]
 """From what is heard to what is left, float32 `[n]` each."""

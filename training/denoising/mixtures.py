@@ -1,6 +1,6 @@
 """Speech in rooms and noise, made anew each time, and the same speech without the noise."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,24 +8,11 @@ import numpy as np
 from numpy.random import Generator
 
 from serd.audio import SAMPLE_RATE, Floats, Pcm, pcm_to_float
-from training import augment, noises
+from training import augment, channel, noises
 from training.denoising.config import MixtureSettings
-from training.noises import NoiseError, Noises
+from training.noises import NoiseError
+from training.surroundings import Mixture, Surroundings, mix
 from training.synthetic_noise import synthetic_noise
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Noises and rooms of one side."""
-
-    noises: Noises
-    rooms: Sequence[Floats]
-
-    def noise(self, length: int, rng: Generator, kind: str | None = None) -> Floats:
-        """float32 `[length]` of a random recording, of any kind if none is named."""
-        kinds = list(self.noises)
-        recordings = self.noises[kind or kinds[int(rng.integers(len(kinds)))]]
-        return augment.excerpt(recordings[int(rng.integers(len(recordings)))], length, rng)
 
 
 @dataclass(frozen=True)
@@ -43,41 +30,20 @@ def sides(settings: MixtureSettings, data: Path) -> Sides:
     Raises:
         NoiseError: a folder, a kind or a room is missing.
     """
-    recordings = {
-        kind: found
-        for folder in settings.noise
-        for kind, found in noises.recordings(data / folder).items()
-    }
+    recordings = noises.of_folders(data / folder for folder in settings.noise)
     rooms = noises.rooms(data / settings.rooms)
     held_out = (settings.validation, settings.test)
-    for of_side in held_out:
-        _must_be_there(of_side.noise, recordings, "kind of noise")
-        _must_be_there(of_side.rooms, rooms, "room")
 
     def side(kinds: Collection[str], names: Collection[str]) -> Surroundings:
-        return Surroundings(
-            {kind: recordings[kind] for kind in kinds}, [rooms[name] for name in names]
-        )
+        own = noises.named(rooms, names, "room").values()
+        return Surroundings(noises.named(recordings, kinds, "kind of noise"), list(own))
 
+    validation, test = (side(of_side.noise, of_side.rooms) for of_side in held_out)
     kinds = [k for k in recordings if not any(k in of_side.noise for of_side in held_out)]
     names = [n for n in rooms if not any(n in of_side.rooms for of_side in held_out)]
     if not kinds or not names:
         raise NoiseError("no noise or no room is left to train with")
-    validation, test = (side(of_side.noise, of_side.rooms) for of_side in held_out)
     return Sides(side(kinds, names), validation, test)
-
-
-def _must_be_there(names: Collection[str], known: Collection[str], what: str) -> None:
-    if unknown := sorted(set(names) - set(known)):
-        raise NoiseError(f"no {what} is called {unknown[0]}; there are {', '.join(sorted(known))}")
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What a microphone hears, and what of it is speech; float32 `[n]` each."""
-
-    noisy: Floats
-    speech: Floats
 
 
 def vary(
@@ -113,23 +79,7 @@ def _recorded(
         enough = int(1.1 * speed * length) + 256  # it comes out a little slower
         x = augment.faster(around.noise(enough, rng), speed)[:length]
         if rng.random() < settings.microphone_share:
-            x = augment.through_another_microphone(x, rng)
+            x = channel.through_another_microphone(x, rng)
         loudness = np.sqrt(augment.power(x)) * 10 ** (rng.uniform(0, 10) / 20)
         total += x / np.float32(max(loudness, 1e-9))
     return total
-
-
-def mix(speech: Floats, noise: Floats, snr_db: float, speech_power: float) -> Mixture:
-    """A sum whose noise is `snr_db` below the speech.
-
-    Args:
-        speech: float32 `[n]`, with whatever pauses.
-        noise: float32 `[n]`, of any power; one of silence changes nothing.
-        snr_db: dB.
-        speech_power: of the speech without the pauses.
-    """
-    own = augment.power(noise)
-    scale = np.sqrt(speech_power / own * 10 ** (-snr_db / 10)) if own else 0
-    noisy = speech + np.float32(scale) * noise
-    peak = np.abs(noisy).max(initial=1)
-    return Mixture(noisy / peak, speech / peak)

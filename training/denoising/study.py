@@ -17,13 +17,14 @@ from training.bundling import sources
 from training.convert import Kind
 from training.denoising import bundling, grid, listening
 from training.denoising.config import Study
-from training.denoising.mixtures import Sides, Surroundings, sides
+from training.denoising.mixtures import Sides, sides
 from training.denoising.others import OTHERS
 from training.denoising.quality import MEASURES
 from training.experiment import Experiment
 from training.recordings import Recordings
 from training.runs import Fold, Run
 from training.splits import Protocol, Split
+from training.surroundings import Surroundings
 
 SOUND, RECOGNITION, EXAMPLES = "sound.csv", "recognition", "examples"
 """What a run folder holds."""
@@ -31,7 +32,6 @@ VERSIONS = ("speech", "in noise", "denoised")
 """Of each example, in files `CLIP-VERSION.flac`."""
 _EXAMPLES_DB = 5
 _PROTOCOL: Protocol = "cross-corpus"
-_ASKED: Protocol = "subject-independent"
 _KINDS: tuple[Kind, ...] = ("float32", "float16", "int8")
 
 
@@ -116,11 +116,10 @@ class Denoising:
         file = self._run.path / RECOGNITION / f"{classifier.name}.json"
         if not file.is_file():
             folds = []
-            for fold, split in classifier.splits():
-                if fold.protocol == _ASKED and fold.seed == classifier.final()[0].seed:
-                    threshold = self._threshold(classifier, fold, split)
-                    asked = self._answers(classifier, fold, split, split.test, self._sides.test)
-                    folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
+            for fold, split in classifier.asked():
+                threshold = self._threshold(classifier, fold, split)
+                asked = self._answers(classifier, fold, split, split.test, self._sides.test)
+                folds.append({"threshold_db": threshold, **grid.figures(asked, threshold)})
             said: dict[str, Any] = {"title": classifier.title, "folds": folds}
             if decides:
                 said["threshold_db"] = self._threshold(classifier, *classifier.final())
@@ -228,13 +227,9 @@ class Denoising:
     ) -> grid.Answers:
         """What a fold's published network says of some of its split's clips."""
         own = classifier.recordings
-        heard: dict[int, list[Pcm]] = {clip: [] for clip in clips}
-        for utterance in own.utterances:
-            if utterance.clip in heard:
-                heard[utterance.clip].append(utterance.samples)
-        spoken = [clip for clip in clips if heard[clip]]
+        spoken = [clip for clip in clips if clip in own.heard]
         return grid.ask(
-            [(audio.read(own.clips[i].path), grid.speech_power(heard[i])) for i in spoken],
+            own.played(spoken),
             own.truth(spoken),
             around,
             Classifier(bundle.load(classifier.published(fold, split))),

@@ -7,11 +7,12 @@ import numpy as np
 
 from serd.audio import Floats
 from training import whole
-from training.config import Config, Head
+from training.config import Config
 from training.heads import body, hearing, layers, not_speech
 from training.heads.solve import Heard, solve
 from training.recordings import Recordings
 from training.runs import ADAPTATION_FILE, MODEL_FILE, Fold, Run
+from training.schedules import Head
 from training.splits import Split
 from training.train import trained
 

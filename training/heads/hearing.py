@@ -14,8 +14,9 @@ from serd.features import extract
 from training import whole
 from training.augment import Augmenter
 from training.batches import window_samples, windowed
-from training.config import Config, Head
+from training.config import Config
 from training.runs import Fold
+from training.schedules import Head
 
 _AT_ONCE = 64
 

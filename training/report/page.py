@@ -103,4 +103,5 @@ def _overview(systems: Sequence[System], anchors: Sequence[str], output: Path) -
         parts.append(picture(drawn, caption, "comparison"))
     others = {p for system in systems for p in system.protocols} - {STRICT, RANDOM}
     parts += [table(tables.of_protocol(systems, protocol)) for protocol in sorted(others)]
+    parts += map(table, tables.robust(systems))
     return element("section", element("h2", "All systems"), *parts, id="comparison")

@@ -29,6 +29,8 @@ def results_markdown(systems: Sequence[System], studies: Sequence[Denoisers] = (
     for protocol in sorted(others):
         table = tables.of_protocol(systems, protocol)
         parts += [f"## {protocol.capitalize()}", f"{table.caption}:", markdown(table)]
+    for table in tables.robust(systems):
+        parts += ["## Robustness", f"{table.caption}:", markdown(table)]
     notes: dict[str, list[str]] = {}
     for system in systems:
         for note in [*(system.facts.get("notes") or []), *system.problems]:

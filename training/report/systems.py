@@ -11,7 +11,7 @@ import numpy as np
 
 from serd.audio import Floats
 from serd.bundle import CARD_FILE
-from training import evaluate
+from training import evaluate, robustness
 from training.report.measures import Doubles, Truth, before_temperature
 from training.runs import HISTORY_FILE, Fold, Run, Scores
 
@@ -115,6 +115,12 @@ class System:
         files = [self.path / name, *sorted(self.path.glob(f"*/seed-*/*/{name}"))]
         found = {str(file.parent.relative_to(self.path)): self._json(file) for file in files}
         return {where.strip("."): content for where, content in found.items() if content}
+
+    @property
+    def robustness(self) -> list[dict[str, float]]:
+        """UAR by condition, of each fold that was tried in some."""
+        found = (content.get("uar") for content in self.kept(robustness.FILE).values())
+        return [uar for uar in found if isinstance(uar, dict)]
 
     def of_kind(self, key: str) -> Any:
         """What `run.json` says under this key of the published kind; None where it does not."""

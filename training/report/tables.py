@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from training import robustness
 from training.evaluate import figures
 from training.report.measures import per_class
 from training.report.systems import RANDOM, STRICT, Measured, Pool, System
@@ -149,6 +150,12 @@ def of_protocol(systems: Sequence[System], protocol: str) -> Table:
         rows.append((system.title, *summed, count(measured), *cells))
     head = ("system", "accuracy", "UAR", "folds × seeds", *(f"UAR, {fold}" for fold in folds))
     return Table(f"{protocol}, in percent", head, rows)
+
+
+def robust(systems: Sequence[System]) -> list[Table]:
+    """One table of whoever was tried in some conditions, if anybody was."""
+    tried = {s.title: folds for s in by_strict_uar(systems) if (folds := s.robustness)}
+    return [robustness.table(tried)] if tried else []
 
 
 def protocols(system: System) -> Table:
