@@ -126,6 +126,8 @@ def test_helping_corpora_are_gathered_and_not_tested(monkeypatch: pytest.MonkeyP
     for split in found.splits({"subject-independent": (1,)}, 2):
         assert {found.clips[i].corpus for i in split.test} == {"one"}
         assert "two" in {found.clips[i].corpus for i in split.train}
+    examples = found.examples(range(3, 14, 5))
+    assert examples.clips == [known[3], known[8], known[13]]
 
 
 @pytest.mark.parametrize("others", [{"corpora": ("a", "b")}, {"test_only": ("b",)}])

@@ -52,9 +52,12 @@ class Experiment:
     @cached_property
     def recordings(self) -> Recordings:
         config = self._config
-        return recordings.gather(
+        found = recordings.gather(
             config.data, config.labels, config.specs, config.segments, self._data, self._cache
         )
+        if config.training.votes and not any(clip.votes for clip in found.clips):
+            raise ConfigError(f"{config.name}: training.votes: nobody was asked about these clips")
+        return found
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

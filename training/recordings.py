@@ -108,7 +108,8 @@ class Recordings:
         """The utterances in clips."""
         wanted = set(clips)
         own = [u for u in self.utterances if u.clip in wanted]
-        return Examples(own, self.truth([u.clip for u in own]))
+        places = [u.clip for u in own]
+        return Examples(own, self.truth(places), [self.clips[i] for i in places])
 
     def scores(self, clips: Sequence[int], probabilities: Floats) -> Scores:
         """What was said of clips, `[clips, labels]`, with all that is known of them."""

@@ -171,7 +171,7 @@ class Cell:
 
     def _part(self, clips: Sequence[int]) -> Part:
         own = self._material.heard.examples(clips)
-        speakers = [self._material.heard.clips[u.clip].speaker for u in own.utterances]
+        speakers = [clip.speaker for clip in own.clips]
         return Part(self._stack(own.utterances), own.labels, speakers)
 
     def _stack(self, heard: Sequence[Utterance]) -> Floats:
