@@ -1,4 +1,4 @@
-"""Networks are written for any backend of Keras: each takes a step on JAX."""
+"""Networks and losses are written for any backend of Keras: each takes a step on JAX."""
 
 import os
 import subprocess
@@ -34,10 +34,28 @@ assert all(moved), [w.path for w, m in zip(network.trainable_weights, moved) if 
 """
 
 
+MASKED = """
+import keras, numpy as np
+from training import losses
+assert keras.backend.backend() == "jax"
+network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+loss = losses.crossentropy(label_smoothing=0.1, masked=True)
+network.compile(keras.optimizers.SGD(1.0), loss, metrics=[losses.accuracy])
+before = network.get_weights()[0].copy()
+targets = np.array([[[0, 1, -1]], [[1, 0, -1]]], "float32")
+x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+value, right = network.train_on_batch(x, targets)
+assert np.isfinite(value) and 0 <= right <= 1
+moved = np.abs(network.get_weights()[0] - before).max(axis=0)
+assert (moved > 0).tolist() == [True, True, False], moved
+"""
+
+
 @pytest.mark.timeout(300)
-def test_every_network_takes_a_step_on_jax() -> None:
+@pytest.mark.parametrize("step", [STEP, MASKED], ids=["every network", "what is unknown"])
+def test_it_takes_a_step_on_jax(step: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STEP],
+        [sys.executable, "-c", step],
         env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,

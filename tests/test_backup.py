@@ -14,6 +14,7 @@ pytest.importorskip("keras", reason="needs the extra training")
 from training import train
 from training.backup import Backup, BackupError
 from training.config import Config
+from training.corpora.clip import Clip
 from training.dataset import Examples, Utterance
 from training.progress import Progress
 from training.runs import HISTORY_FILE, MODEL_FILE
@@ -43,7 +44,8 @@ def examples() -> Examples:
     ]
     # As long as the window at most, or features would be computed of a part of the sound.
     own = [Utterance(u.clip, u.samples[: 20 * 160], u.features) for u in own]
-    return Examples(own, np.arange(12) % 2)
+    clips = [Clip(Path(f"{i}"), "tiny", CONFIG.labels[i % 2], "somebody") for i in range(12)]
+    return Examples(own, np.arange(12) % 2, clips)
 
 
 class CutError(Exception):
@@ -128,6 +130,6 @@ def test_a_network_that_is_broken_is_named(examples: Examples, tmp_path: Path) -
 
 
 def test_nobody_heard_to_validate_is_said(examples: Examples, tmp_path: Path) -> None:
-    nobody = Examples([], np.array([], int))
+    nobody = Examples([], np.array([], int), [])
     with pytest.raises(train.TrainError, match="nothing is heard of the speakers who validate"):
         train.fit(CONFIG, examples, nobody, 1, tmp_path, tmp_path)

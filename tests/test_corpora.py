@@ -103,6 +103,23 @@ def test_crema_d_takes_the_sexes_from_a_table(tmp_path: Path, table: str) -> Non
     assert [clip.sex for clip in corpora.load("crema_d", tmp_path)] == ["male", "female"]
 
 
+@pytest.mark.parametrize("folder", ["crema_d", "crema_d_mel"])
+def test_crema_d_takes_what_listeners_heard_from_a_table(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path / "crema_d" / "AudioWAV", "1001_DFA_ANG_XX.wav", "1002_DFA_ANG_XX.wav")
+    assert {clip.votes for clip in corpora.load("crema_d", tmp_path)} == {()}
+    table = tmp_path / folder / "voice_votes.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.write_text("clip,angry,NEU\n1001_DFA_ANG_XX,7,3\n1003_DFA_ANG_XX,1,1\n")
+    heard, unheard = corpora.load("crema_d", tmp_path)
+    assert heard.votes == (("angry", 7), ("neutral", 3))
+    assert unheard.votes == ()
+    assert len({heard, unheard}) == 2
+    for row, said in (("1001_DFA_ANG_XX,7", "'' is no number"), ("x,1.5,2", "'1.5' is no number")):
+        table.write_text(f"clip,angry,neutral\n{row}\n")
+        with pytest.raises(CorpusError, match=f"voice_votes.csv: .*{said} of votes"):
+            corpora.load("crema_d", tmp_path)
+
+
 def test_crema_d_prepared_in_part_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "prepared" / "crema_d"
     touch(folder, "1001_DFA_ANG_XX.flac")

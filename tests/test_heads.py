@@ -9,7 +9,7 @@ from serd.audio import Floats  # noqa: E402
 from serd.baseline import Adaptation, Baseline  # noqa: E402
 from training.heads import layers, logistic, maturity, not_speech, solve, voices  # noqa: E402
 from training.heads.solve import Head, Heard  # noqa: E402
-from training.splits import Split  # noqa: E402
+from training.sides import Split  # noqa: E402
 
 LABELS, SIZE, SPEAKERS, EACH = 4, 12, 40, 20
 

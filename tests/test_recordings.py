@@ -11,7 +11,8 @@ from training.config import Config, ConfigError, Data
 from training.corpora.clip import Clip
 from training.dataset import Dataset, Utterance
 from training.recordings import Recordings, gather
-from training.splits import FOLDS, SplitError
+from training.sides import SplitError
+from training.splits import FOLDS
 
 LABELS = ("happy", "sad")
 
@@ -78,6 +79,61 @@ def test_no_variation_of_a_clip_is_on_another_side() -> None:
                 batches[index]
         assert seen == set(split.train)
         assert not seen & {*split.validation, *split.test}
+
+
+def several(labels: tuple[str, ...] = ("happy", "sad", "calm")) -> Recordings:
+    """Two corpora, of which only the first has calm clips, and the second no sad ones."""
+    clips = [
+        Clip(Path(f"{corpus}-{s}-{emotion}.wav"), corpus, emotion, f"{corpus}-{s}")
+        for corpus, emotions in (("one", ("happy", "sad", "calm")), ("two", ("happy",)))
+        for s in range(4)
+        for emotion in emotions
+    ]
+    heard = [Utterance(i, np.full(400, i, np.int16), {}) for i in range(len(clips))]
+    return Recordings(clips, labels, heard, [str(i) for i in range(len(clips))])
+
+
+def test_what_no_other_corpus_has_is_not_tested_and_that_is_noted() -> None:
+    found = several()
+    one, two = found.splits({"cross-corpus": (1,)}, 1)
+    assert {found.clips[i].emotion for i in one.test} == {"happy"}
+    assert len(two.test) == 4
+    assert found.untested([one, two, one]) == [
+        "cross-corpus, one: sad, calm not tested",
+        "cross-corpus, two: sad, calm not tested",
+    ]
+    (random,) = found.splits({"random": (1,)}, 1)
+    assert found.untested([random]) == []
+
+
+def test_where_emotions_do_not_matter_everything_is_tested() -> None:
+    found = several(labels=())
+    one, _ = found.splits({"cross-corpus": (1,)}, 1)
+    assert len(one.test) == 12
+    assert found.untested([one]) == []
+
+
+def test_helping_corpora_are_gathered_and_not_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = several().clips
+    of = {name: [clip for clip in known if clip.corpus == name] for name in ("one", "two")}
+    monkeypatch.setattr(recordings.corpora, "load", lambda name, _: of[name])
+    digests = [str(i) for i in range(len(known))]
+    utterances = several().utterances
+    monkeypatch.setattr(dataset, "load", lambda *_: Dataset(list(utterances), digests))
+    data = Data(corpora=("one",), train_only=("two",))
+    found = gather(data, ("happy", "sad", "calm"), {}, None, Path(), Path())
+    assert found.clips == known
+    for split in found.splits({"subject-independent": (1,)}, 2):
+        assert {found.clips[i].corpus for i in split.test} == {"one"}
+        assert "two" in {found.clips[i].corpus for i in split.train}
+    examples = found.examples(range(3, 14, 5))
+    assert examples.clips == [known[3], known[8], known[13]]
+
+
+@pytest.mark.parametrize("others", [{"corpora": ("a", "b")}, {"test_only": ("b",)}])
+def test_a_corpus_helps_or_is_tested(others: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(ValueError, match="b is in train_only and in another list"):
+        Data.model_validate({"corpora": ("a",), "train_only": ("b",), **others})
 
 
 def test_only_clips_of_the_labels_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from training.corpora import ravdess
 from training.corpora.clip import EMOTIONS, Clip
-from training.splits import Protocol, Split, SplitError, check, check_emotions, final, splits
+from training.sides import Split, SplitError, check, check_emotions, only_trained
+from training.splits import Protocol, final, splits
 
 
 def corpus(name: str, speakers: int, emotions: Sequence[str] = EMOTIONS) -> list[Clip]:
@@ -139,6 +140,67 @@ def test_a_corpus_only_for_tests_is_never_trained_on() -> None:
         assert {known[i] for i in final(clips, 1, 4, ("other",)).train} == {"ravdess"}
 
 
+@given(
+    protocol=st.sampled_from(get_args(Protocol)),
+    helping=st.sets(st.sampled_from(["more", "other", "ravdess"]), min_size=1, max_size=2),
+    validators=st.integers(4, 8),
+    seed=st.integers(0, 1000),
+)
+def test_a_corpus_only_to_train_on_is_not_tested_but_in_its_turn(
+    protocol: Protocol, helping: set[str], validators: int, seed: int
+) -> None:
+    known = [clip.corpus for clip in CORPORA]
+    found = splits(CORPORA, protocol, seed, validators, (), helping)
+    for split in found:
+        tested = {known[i] for i in split.test}
+        if protocol == "cross-corpus":
+            assert tested == {split.name}
+        else:
+            assert not tested & helping
+            learnt = {*split.train, *split.validation}
+            assert all(i in learnt for i, corpus in enumerate(known) if corpus in helping)
+            assert helping <= {known[i] for i in split.train}
+        if protocol == "subject-independent":  # of every corpus somebody validates
+            assert helping <= {known[i] for i in split.validation}
+    if protocol == "cross-corpus":
+        assert {split.name for split in found} == set(known)
+    if protocol == "subject-independent":
+        tests = sorted(i for split in found for i in split.test)
+        assert tests == [i for i, corpus in enumerate(known) if corpus not in helping]
+
+
+def test_helpers_do_not_change_who_is_tested() -> None:
+    """RAVDESS' folds stay those of the literature, and a tested actor does not sing in training."""
+    song = [
+        dataclasses.replace(clip, corpus="song", path=Path(f"sung-{clip.path}")) for clip in CLIPS
+    ]
+    clips = [*CLIPS, *song, *corpus("more", 6)]
+    alone = splits(CLIPS, "subject-independent", 1, 4)
+    helped = splits(clips, "subject-independent", 1, 4, (), ("song", "more"))
+    assert [split.test for split in helped] == [split.test for split in alone]
+    for split in helped:
+        assert {clips[i].corpus for i in split.train} == {"ravdess", "song", "more"}
+        assert not speakers(clips, split.train) & speakers(clips, split.test)
+    (quarter,), (helped_quarter,) = (
+        splits(CLIPS, "random", 1, 4),
+        splits(clips, "random", 1, 4, (), ("song", "more")),
+    )
+    assert helped_quarter.test == quarter.test
+    assert helped_quarter.validation == quarter.validation
+    assert set(helped_quarter.train) == {*quarter.train, *range(len(CLIPS), len(clips))}
+
+
+def test_a_helper_does_not_say_what_is_tested() -> None:
+    song = [
+        dataclasses.replace(clip, corpus="song", path=Path(f"sung-{clip.path}")) for clip in CLIPS
+    ]
+    clips = [*CLIPS, *song]
+    for split in splits(clips, "statement-held-out", 1, 4, (), ("song",)):
+        said, tested = ({clips[i].statement for i in s} for s in (split.train, split.test))
+        assert not said & tested
+        assert "song" in {clips[i].corpus for i in split.train}
+
+
 @pytest.mark.parametrize("protocol", ["subject-independent", "cross-corpus", "final"])
 def test_a_speaker_on_two_sides_is_refused(protocol: str) -> None:
     with pytest.raises(SplitError, match=r"speaker ravdess-01 is in train and test"):
@@ -165,8 +227,29 @@ def test_a_missing_emotion_is_named() -> None:
 def test_an_emotion_that_no_other_corpus_has_cannot_be_tested() -> None:
     other, ravdess = splits(EVERYTHING, "cross-corpus", 1, 2)
     check_emotions(EVERYTHING, other)  # it has not all that ravdess has
+    assert only_trained(EVERYTHING, other) == other
     with pytest.raises(SplitError, match=r"split ravdess: no .*calm.* in train"):
         check_emotions(EVERYTHING, ravdess)
+    left = only_trained(EVERYTHING, ravdess)
+    check_emotions(EVERYTHING, left)
+    assert {EVERYTHING[i].emotion for i in left.test} == set(EMOTIONS[2:6])
+    assert speakers(EVERYTHING, left.test) == speakers(EVERYTHING, ravdess.test)
+    assert (left.train, left.validation) == (ravdess.train, ravdess.validation)
+
+
+def test_nothing_to_test_is_said() -> None:
+    clips = [*corpus("one", 3, EMOTIONS[:2]), *corpus("two", 3, EMOTIONS[2:])]
+    split, _ = splits(clips, "cross-corpus", 1, 1)
+    with pytest.raises(SplitError, match="split one: none of its emotions is in train"):
+        only_trained(clips, split)
+
+
+def test_nobody_is_tested_on_what_only_a_helper_has() -> None:
+    for split in splits(EVERYTHING, "subject-independent", 1, 4, (), ("ravdess",)):
+        check_emotions(EVERYTHING, split)  # `other` has half of the emotions
+        some = tuple(i for i in split.test if EVERYTHING[i].emotion != "happy")
+        with pytest.raises(SplitError, match="no happy in test"):
+            check_emotions(EVERYTHING, dataclasses.replace(split, test=some))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,15 @@ def test_what_does_not_stand_in_a_file_is_as_in_the_one_that_it_extends(tmp_path
     assert mine == base.model_copy(update=expected)
 
 
+def test_settings_kept_by_an_older_version_are_the_same() -> None:
+    """Of a run that was begun before there were helping corpora, balance, masks and votes."""
+    cnn = config.load(FOLDER / "cnn.toml")
+    new = {"training": {"balance", "mask_lacking", "votes"}, "data": {"train_only"}}
+    kept = cnn.model_dump_json(exclude=new)
+    assert "train_only" not in kept
+    assert config.Config.model_validate_json(kept) == cnn
+
+
 @pytest.mark.parametrize(
     ("extends", "why"),
     [('"none.toml"', "none.toml: "), ('"mine.toml"', "extends itself"), ("3", "3: ")],

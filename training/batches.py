@@ -14,20 +14,24 @@ from training import spec_augment
 from training.augment import Augmenter
 from training.config import Config, Window
 from training.dataset import Examples, Utterance
+from training.targets import Targets
 
 BASELINE = "baseline"
 """The input for what a source has said so far."""
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
-    """Training batches: every label as often as any other, each utterance varied anew."""
+    """Training batches: every label as often as any other, each utterance varied anew.
+
+    With `balance = "label+corpus"` every corpus is as often within a label as any other too.
+    """
 
     def __init__(self, examples: Examples, config: Config, data: Path, seed: int) -> None:
         super().__init__()
         self._utterances = examples.utterances
-        count = len(config.labels)
-        self._targets = np.eye(count, dtype=np.float32)[examples.labels]
-        self._by_label = [np.flatnonzero(examples.labels == label) for label in range(count)]
+        self.targets = Targets(config, examples)
+        self._targets = self.targets(examples)
+        self._groups = _groups(examples, by_corpus=config.training.balance == "label+corpus")
         self._config = config
         self._augmenter = Augmenter(config.augmentation, data)
         self._seed = seed
@@ -80,16 +84,32 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     def _balanced_order(self) -> NDArray[np.int_]:
         """As many indices as utterances, the labels equally often."""
         rng = self._rng(-1)
-        present = [own for own in self._by_label if own.size]
-        each = -(-len(self._utterances) // len(present))
-        rounds = [
-            np.concatenate([rng.permutation(own) for _ in range(-(-each // len(own)))])[:each]
-            for own in present
+        each = -(-len(self._utterances) // len(self._groups))
+        drawn = [
+            _drawn(own, each // len(parts) + (place < each % len(parts)), rng)
+            for parts in self._groups
+            for place, own in enumerate(parts)
         ]
-        return rng.permutation(np.concatenate(rounds))
+        return rng.permutation(np.concatenate(drawn))
 
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, self._epoch, index + 1])
+
+
+def _groups(examples: Examples, *, by_corpus: bool) -> list[list[NDArray[np.int_]]]:
+    """Places of the utterances of each label that is there, apart by corpus or all in one."""
+    corpora = np.array([clip.corpus if by_corpus else "" for clip in examples.clips])
+    groups = []
+    for label in np.unique(examples.labels):
+        own = np.flatnonzero(examples.labels == label)
+        groups.append([own[corpora[own] == corpus] for corpus in np.unique(corpora[own])])
+    return groups
+
+
+def _drawn(own: NDArray[np.int_], count: int, rng: np.random.Generator) -> NDArray[np.int_]:
+    """So many of these, none again before all were drawn."""
+    rounds = max(1, -(-count // len(own)))
+    return np.concatenate([rng.permutation(own) for _ in range(rounds)])[:count]
 
 
 def window_samples(inputs: dict[str, Window]) -> int | None:

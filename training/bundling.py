@@ -96,7 +96,7 @@ def publish(config: Config, folder: Path, output: Path, facts: dict[str, Any]) -
     named = {
         "name": config.name,
         "version": config.version,
-        "licence": licence(config.data.corpora),
+        "licence": licence(config.data.trained),
         **facts,
     }
     card = bundle.read_card(folder).model_copy(update=named)

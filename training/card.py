@@ -75,7 +75,8 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
     ]
     lines += [f"| | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|"]
     for label, row in zip(labels, counts, strict=True):
-        shares = " | ".join(f"{100 * count / max(1, sum(row)):.0f}" for count in row)
+        total = sum(row)  # 0 of what is not tested
+        shares = " | ".join(f"{100 * count / total:.0f}" if total else "–" for count in row)
         lines += [f"| **{label}** | {shares} |"]
     return [*lines, ""]
 

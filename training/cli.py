@@ -2,13 +2,14 @@
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
 import typer
+
+from training import provenance
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _CACHE = Path(".cache/features")
 _INTERRUPTED = 130
-_PLACES = ("--data", "--run", "--models", "--output")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -210,7 +210,7 @@ def reproduce(
         loaded_denoising = denoising.load(path)
         folder = run or Path("runs") / loaded_denoising.name
         asked = [configurations.network(name) for name in loaded_denoising.classifiers]
-        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
+        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, provenance.command(sys.argv[1:]))
         output = models / loaded_denoising.name
         own.reproduce([_of(c, data, folder.parent / c.name) for c in asked], output)
         print(output)
@@ -222,7 +222,7 @@ def reproduce(
 
         loaded_study = classical.load(path)
         runs = run or Path("runs")
-        made = study.reproduce(loaded_study, _data(data), runs, _CACHE, _command())
+        made = study.reproduce(loaded_study, _data(data), runs, _CACHE, provenance.command(sys.argv[1:]))
         _report(made, runs / loaded_study.name / "report", data)
         return
     from training import bundling
@@ -260,7 +260,7 @@ def _experiment(
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
     from training.experiment import Experiment
 
-    return Experiment(config, _data(data), _folder(config, run), _CACHE, _command())
+    return Experiment(config, _data(data), _folder(config, run), _CACHE, provenance.command(sys.argv[1:]))
 
 
 def _folder(config: "Config", run: Path | None) -> Path:
@@ -283,19 +283,6 @@ def _report(
         print(f"serd-train: no sounds are shown: {error}", file=sys.stderr)
     print(report.write(systems, output, clips, studies))
     return systems, studies
-
-
-def _command() -> str:
-    """What was typed, without where things are on this machine: it goes into cards."""
-    words = iter(sys.argv[1:])
-    kept = []
-    for word in words:
-        option, _, value = word.partition("=")
-        if option not in _PLACES:
-            kept.append(word)
-        elif not value:
-            next(words, None)
-    return shlex.join(["serd-train", *kept])
 
 
 if __name__ == "__main__":

@@ -48,8 +48,21 @@ class Data(Table):
 
     corpora: tuple[str, ...] = Field(("ravdess",), min_length=1)
     """Names of corpora, or `folder:PATH` and `csv:PATH`."""
+    train_only: tuple[str, ...] = ()
+    """Corpora that help: only `cross-corpus`, when it leaves them out, tests on them."""
     test_only: tuple[str, ...] = ()
     """Corpora that `cross-corpus` tests on and nothing trains on."""
+
+    @model_validator(mode="after")
+    def _on_one_side(self) -> "Data":
+        if both := set(self.train_only) & {*self.corpora, *self.test_only}:
+            raise ValueError(f"{min(both)} is in train_only and in another list")
+        return self
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Whatever corpora a network is trained on."""
+        return (*self.corpora, *self.train_only)
 
 
 class Window(Table):

@@ -56,6 +56,8 @@ class Examples:
     utterances: Sequence[Utterance]
     labels: NDArray[np.int_]
     """Places in a configuration's labels, `[utterances]`."""
+    clips: Sequence[Clip]
+    """Those that they are cut from, `[utterances]`."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from training import conditions, evaluate, habituation, rejection, robustness, w
 from training.experiment import Experiment
 from training.heads import not_speech
 from training.runs import Fold
-from training.splits import STRICT, Split
+from training.sides import Split
+from training.splits import STRICT
 from training.tables import mean_sd
 
 Figures = Mapping[str, float]

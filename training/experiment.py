@@ -17,7 +17,8 @@ from training.config import Config, ConfigError
 from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
-from training.splits import STRICT, Split
+from training.sides import Split
+from training.splits import STRICT
 
 _CONFIG_FILE = "config.json"
 _TRAINED_BY = (
@@ -63,9 +64,12 @@ class Experiment:
     @cached_property
     def recordings(self) -> Recordings:
         config = self.config
-        return recordings.gather(
+        found = recordings.gather(
             config.data, config.labels, config.specs, config.segments, self.data, self._cache
         )
+        if config.training.votes and not any(clip.votes for clip in found.clips):
+            raise ConfigError(f"{config.name}: training.votes: nobody was asked about these clips")
+        return found
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -104,7 +108,7 @@ class Experiment:
         with self.going_on():
             command = self._command if todo else self._run.facts.get("command", self._command)
             self._run.write_facts({**self._run.facts, **self._facts(), "command": command})
-            for note in self.recordings.notes if todo else ():
+            for note in self._notes if todo else ():
                 print(f"{self.config.name}: {note}", flush=True)
             for fold, split in todo:
                 where = f"{fold.protocol}, seed {fold.seed}, {fold.name}"
@@ -156,7 +160,7 @@ class Experiment:
             folders[kind],
             output,
             {
-                "data": bundling.sources(config.data.corpora, clips, config.pretrained),
+                "data": bundling.sources(config.data.trained, clips, config.pretrained),
                 "metrics": {**metrics, "parity": parity},
                 "trained_by": {
                     "command": self._run.facts["command"],
@@ -224,8 +228,14 @@ class Experiment:
             "kind": config.conversion.kind,
             "kinds": self.kinds,
             **self.recordings.facts,
-            "notes": [*config.notes, *self.recordings.notes],
+            "notes": [*config.notes, *self._notes],
         }
+
+    @property
+    def _notes(self) -> list[str]:
+        """What a reader of the figures has to know of clips and splits."""
+        own = self.recordings
+        return [*own.notes, *own.untested(split for _, split in self.splits())]
 
     def _continue(self) -> None:
         """Go on with the run folder by this configuration, where what is there allows it.

@@ -1,6 +1,6 @@
 """What every fit has in common: schedule, optimizer, going on after a cut, what is left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ def stage(
     epochs: int,
     learning_rate: float,
     before: int = 0,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Callable[[Any, Any], Any]] = (),
 ) -> None:
     """Train for some epochs, or what is left of them; the weights are averaged at the end.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -10,7 +11,25 @@ from typing import Any
 
 from training.corpora.clip import Clip
 
+_PLACES = ("--data", "--run", "--models", "--output")
 _LIBRARIES = ("keras", "tensorflow", "jax", "torch", "scikit-learn", "numpy")
+
+
+def command(words: Sequence[str]) -> str:
+    """What was typed, without where things are on this machine: it goes into cards.
+
+    >>> command(["train", "cnn", "--data", "/home/me/corpora", "--run=/tmp/cnn"])
+    'serd-train train cnn'
+    """
+    kept = []
+    left = iter(words)
+    for word in left:
+        option, _, value = word.partition("=")
+        if option not in _PLACES:
+            kept.append(word)
+        elif not value:
+            next(left, None)
+    return shlex.join(["serd-train", *kept])
 
 
 def facts(clips: Sequence[Clip], digests: Sequence[str]) -> dict[str, Any]:

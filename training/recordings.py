@@ -1,7 +1,7 @@
 """The recordings of a study: what is heard in them, what they are, who is on which side."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from serd import audio
 from serd.audio import Floats, Pcm, pcm_to_float
 from serd.features import FeatureSpec
 from serd.settings import SegmentSettings
-from training import corpora, dataset, provenance, splits
+from training import corpora, dataset, provenance, sides, splits
 from training.augment import power
 from training.config import ConfigError, Data
 from training.corpora import crema_d
@@ -22,7 +22,8 @@ from training.corpora.clip import Clip
 from training.corpora.duplicates import duplicates
 from training.dataset import Examples, Utterance
 from training.runs import Scores
-from training.splits import Protocol, Split
+from training.sides import Split
+from training.splits import Protocol
 from training.surroundings import Played
 
 
@@ -37,6 +38,8 @@ class Recordings:
     """Of each clip's samples."""
     test_only: tuple[str, ...] = ()
     """Corpora that nothing trains on."""
+    train_only: tuple[str, ...] = ()
+    """Corpora that nothing but `cross-corpus` tests on."""
 
     @cached_property
     def copies(self) -> dict[int, int]:
@@ -70,11 +73,12 @@ class Recordings:
 
     def splits(self, protocols: Mapping[Protocol, Sequence[int]], validators: int) -> list[Split]:
         """Of each protocol with each of its seeds; raises SplitError."""
+        others = self.test_only, self.train_only
         return [
             self._checked(split)
             for protocol, seeds in protocols.items()
             for seed in seeds
-            for split in splits.splits(self.clips, protocol, seed, validators, self.test_only)
+            for split in splits.splits(self.clips, protocol, seed, validators, *others)
         ]
 
     def final(self, seed: int, validators: int) -> Split:
@@ -84,6 +88,15 @@ class Recordings:
     def truth(self, clips: Sequence[int]) -> NDArray[np.int_]:
         """What clips are: places in `labels`."""
         return np.array([self.labels.index(self.clips[i].emotion) for i in clips], np.int_)
+
+    def untested(self, found: Iterable[Split]) -> list[str]:
+        """A note of each split in whose test an emotion is missing, whatever its seed."""
+        notes = []
+        for split in found:
+            there = {self.clips[i].emotion for i in split.test}
+            if lacking := [label for label in self.labels if label not in there]:
+                notes.append(f"{split.protocol}, {split.name}: {', '.join(lacking)} not tested")
+        return list(dict.fromkeys(notes))
 
     def sides(self, split: Split) -> dict[str, str]:
         """A hash of the clips on each side, and of who speaks in them."""
@@ -100,7 +113,8 @@ class Recordings:
         """The utterances in clips."""
         wanted = set(clips)
         own = [u for u in self.utterances if u.clip in wanted]
-        return Examples(own, self.truth([u.clip for u in own]))
+        places = [u.clip for u in own]
+        return Examples(own, self.truth(places), [self.clips[i] for i in places])
 
     def played(self, clips: Sequence[int]) -> list[Played]:
         """Whole clips, numbered in this order; raises AudioError."""
@@ -129,18 +143,20 @@ class Recordings:
         )
 
     def _checked(self, split: Split) -> Split:
-        """Without copies, and surely apart."""
+        """Without copies and what cannot be tested, and surely apart."""
         train, validation, test = (
             tuple(i for i in side if i not in self.copies)
             for side in (split.train, split.validation, split.test)
         )
         split = replace(split, train=train, validation=validation, test=test)
-        splits.check(self.clips, split, self.digests)
+        if self.labels and split.protocol == "cross-corpus":
+            split = sides.only_trained(self.clips, split)
+        sides.check(self.clips, split, self.digests)
         if self.labels:
-            splits.check_emotions(self.clips, split)
+            sides.check_emotions(self.clips, split)
         for emotion in self.labels if split.protocol != "cross-corpus" else ():
             if not any(self.clips[i].emotion == emotion and i in self.heard for i in train):
-                raise splits.SplitError(f"split {split.name}: nothing {emotion} is heard in train")
+                raise sides.SplitError(f"split {split.name}: nothing {emotion} is heard in train")
         return split
 
 
@@ -168,7 +184,7 @@ def gather(
     """
     clips = [
         clip
-        for name in dict.fromkeys([*data.corpora, *data.test_only])
+        for name in dict.fromkeys([*data.trained, *data.test_only])
         for clip in corpora.load(name, folder)
         if not labels or clip.emotion in labels
     ]
@@ -176,4 +192,5 @@ def gather(
     if lacking := [label for label in labels if label not in known]:
         raise ConfigError(f"no clip is {' or '.join(lacking)}")
     heard = dataset.load(clips, inputs, segments, cache)
-    return Recordings(clips, labels, heard.utterances, heard.digests, data.test_only)
+    others = data.test_only, data.train_only
+    return Recordings(clips, labels, heard.utterances, heard.digests, *others)

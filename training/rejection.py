@@ -4,7 +4,7 @@ from serd.classifier import UNCERTAIN, Classifier
 from training.heads import not_speech
 from training.heads.not_speech import Sounds
 from training.recordings import Recordings
-from training.splits import Split
+from training.sides import Split
 
 
 def measure(

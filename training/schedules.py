@@ -1,5 +1,7 @@
 """How networks learn: by steps downhill, from another network, or solved at once."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from serd.settings import Table
@@ -27,7 +29,13 @@ class Training(Schedule):
     frozen_learning_rate: float = Field(1e-3, gt=0)
     unfreeze_from: str = ""
     """Afterwards pretrained layers are trained from the one of this name on."""
+    balance: Literal["label", "label+corpus"] = "label"
+    """What an epoch has as often as any other: each label, or within it each corpus too."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    mask_lacking: bool = True
+    """Whether labels that an utterance's corpus lacks, and others have, are out of its loss."""
+    votes: float = Field(0, ge=0, le=1)
+    """Share of what listeners heard in a clip, the rest being what was meant."""
     uncertain_share: float = Field(0.1, ge=0, lt=1)
     """How much of what the validators say may be called uncertain."""
 

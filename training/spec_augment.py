@@ -4,6 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from serd.audio import Floats
+from training.targets import UNKNOWN
 
 
 def mask(features: Floats, time_masks: int, frequency_masks: int, rng: Generator) -> Floats:
@@ -45,12 +46,13 @@ def mixup(
 
     Args:
         inputs: name → float32 `[b, …]`.
-        targets: float32 `[b, labels]`.
+        targets: float32 `[b, labels]`, or `[b, 1, labels]` where some are `UNKNOWN`.
         alpha: of the beta distribution of the shares, above 0; near 0 hardly anything is mixed.
         rng: chooses shares and partners.
 
     Returns:
-        Inputs and targets of the same shapes, new.
+        Inputs and targets of the same shapes, new; but `[b, 2, labels]` where some are unknown:
+        they are not the same ones in both examples, so that the two stay apart in the loss.
 
     Reference:
         Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
@@ -59,11 +61,16 @@ def mixup(
     share = np.maximum(share, 1 - share)
     partner = rng.permutation(len(targets))
 
-    def mixed(x: Floats) -> Floats:
+    def shares(x: Floats) -> tuple[Floats, Floats]:
         own = share.reshape(-1, *[1] * (x.ndim - 1))
-        return own * x + (1 - own) * x[partner]
+        return own * x, (1 - own) * x[partner]
 
-    return {
-        name: np.maximum(x, x[partner]) if name.endswith("mask") else mixed(x)
+    mixed = {
+        name: np.maximum(x, x[partner]) if name.endswith("mask") else np.add(*shares(x))
         for name, x in inputs.items()
-    }, mixed(targets)
+    }
+    if targets.ndim == 2:
+        return mixed, np.add(*shares(targets))
+    both = np.concatenate(shares(targets), axis=1)
+    unknown = np.concatenate([targets, targets[partner]], axis=1) == UNKNOWN
+    return mixed, np.where(unknown, UNKNOWN, both)

@@ -7,17 +7,22 @@
   some are only for tests, these.
 - `statement-held-out`: what is said in the test is never said in training, by the same people;
   those who validate are not tested.
+
+Corpora that are only to train on help all of them: nothing is tested on them, except in
+`cross-corpus`, which leaves them out in their turn. Their speakers validate as others do: what is
+chosen by validation is to hold for many kinds of people.
 """
 
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from training.corpora import ravdess
 from training.corpora.clip import Clip
+from training.sides import Split, SplitError, check
 
 Protocol = Literal["subject-independent", "random", "cross-corpus", "statement-held-out"]
 STRICT: Protocol = "subject-independent"
@@ -27,20 +32,25 @@ _RANDOM_TEST = 0.25
 _RANDOM_VALIDATION = 0.1
 
 
-class SplitError(Exception):
-    """Sides that overlap or lack something; one line."""
-
-
 @dataclass(frozen=True)
-class Split:
-    """Indices into the clips. Everything that is chosen is chosen on `validation`."""
+class _Wanted:
+    """Of which clips, and how."""
 
-    protocol: str
+    clips: Sequence[Clip]
     seed: int
-    name: str
-    train: tuple[int, ...]
-    validation: tuple[int, ...]
-    test: tuple[int, ...]
+    validators: int
+    test_only: Collection[str]
+    train_only: Collection[str] = ()
+
+    @property
+    def usable(self) -> list[int]:
+        """Clips that may be trained on."""
+        return [i for i, clip in enumerate(self.clips) if clip.corpus not in self.test_only]
+
+    @property
+    def testable(self) -> list[int]:
+        """Clips that may be tested on too."""
+        return [i for i in self.usable if self.clips[i].corpus not in self.train_only]
 
 
 def splits(
@@ -49,6 +59,7 @@ def splits(
     seed: int,
     validators: int,
     test_only: Collection[str] = (),
+    train_only: Collection[str] = (),
 ) -> list[Split]:
     """All splits of a protocol.
 
@@ -59,13 +70,14 @@ def splits(
         validators: how many speakers validate: of each corpus as many, half of them women; but
             of several corpora all leave somebody to train on.
         test_only: corpora that only `cross-corpus` may use, as tests.
+        train_only: corpora that only `cross-corpus` may test on.
 
     Raises:
         SplitError: the clips do not allow the protocol.
     """
     if protocol not in get_args(Protocol):
         raise SplitError(f"{protocol}: no such protocol")
-    found = _PROTOCOLS[protocol](clips, seed, validators, test_only)
+    found = _PROTOCOLS[protocol](_Wanted(clips, seed, validators, test_only, train_only))
     for split in found:
         check(clips, split)
     return found
@@ -75,72 +87,14 @@ def final(
     clips: Sequence[Clip], seed: int, validators: int, test_only: Collection[str] = ()
 ) -> Split:
     """For the network of the bundle: all train except the validators; nobody is tested on."""
-    split = _of_speakers(clips, "final", "final", (), seed, validators, test_only)
+    split = _of_speakers(_Wanted(clips, seed, validators, test_only), "final", "final", ())
     check(clips, split)
     return split
 
 
-def check(clips: Sequence[Clip], split: Split, digests: Sequence[str] | None = None) -> None:
-    """Make sure that nothing is on two sides that must not be, and that somebody trains.
-
-    Args:
-        clips: all clips.
-        split: of them.
-        digests: of each clip's samples, where copies under other names matter too.
-
-    Raises:
-        SplitError: otherwise.
-    """
-    sides = {"train": split.train, "validation": split.validation, "test": split.test}
-    if not split.train:
-        raise SplitError(
-            f"split {split.name}: nobody is left to train on: more speakers are needed, or fewer"
-            " training.validators"
-        )
-    for what, of in _apart(split.protocol, clips, digests).items():
-        for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-            if what == "statement" and other == "validation":
-                continue  # only the test needs other words
-            shared = {of(i) for i in sides[one]} & {of(i) for i in sides[other]}
-            if shared:
-                raise SplitError(
-                    f"split {split.name}: {what} {min(shared)} is in {one} and {other}"
-                )
-
-
-def check_emotions(clips: Sequence[Clip], split: Split) -> None:
-    """Make sure that no emotion is missing on a side; raises SplitError.
-
-    Corpora differ in their emotions: across them, only what is tested must have been trained.
-    """
-    sides = {"train": split.train, "validation": split.validation, "test": split.test}
-    across = split.protocol == "cross-corpus"
-    emotions = {clips[i].emotion for i in (split.test if across else sum(sides.values(), ()))}
-    for side, indices in sides.items():
-        lacking = emotions - {clips[i].emotion for i in indices}
-        if indices and lacking and (side == "train" or not across):
-            raise SplitError(f"split {split.name}: no {', '.join(sorted(lacking))} in {side}")
-
-
-def _apart(
-    protocol: str, clips: Sequence[Clip], digests: Sequence[str] | None
-) -> dict[str, Callable[[int], str]]:
-    """What must not be on two sides, and how to get it of a clip."""
-    apart: dict[str, Callable[[int], str]] = {"clip": lambda i: str(clips[i].path)}
-    if digests is not None:
-        apart["audio"] = lambda i: digests[i]
-    if protocol in ("subject-independent", "cross-corpus", "final"):
-        apart["speaker"] = lambda i: clips[i].speaker
-    if protocol == "statement-held-out":
-        apart["statement"] = lambda i: clips[i].statement
-    return apart
-
-
-def _subject_independent(
-    clips: Sequence[Clip], seed: int, validators: int, test_only: Collection[str]
-) -> list[Split]:
+def _subject_independent(wanted: _Wanted) -> list[Split]:
     """RAVDESS by the folds of the literature, the speakers of others dealt out in turn."""
-    speakers = sorted({clip.speaker for clip in clips if clip.corpus not in test_only})
+    speakers = sorted({wanted.clips[i].speaker for i in wanted.testable})
     published = {ravdess.speaker(a): n for n, fold in enumerate(ravdess.FOLDS) for a in fold}
     count = len(ravdess.FOLDS) if any(s in published for s in speakers) else FOLDS
     others = [speaker for speaker in speakers if speaker not in published]
@@ -151,23 +105,18 @@ def _subject_independent(
     if len(folds) < 2:
         raise SplitError(f"{len(speakers)} speakers are too few for folds")
     return [
-        _of_speakers(clips, "subject-independent", f"fold-{n}", fold, seed, validators, test_only)
+        _of_speakers(wanted, "subject-independent", f"fold-{n}", fold)
         for n, fold in enumerate(folds, 1)
     ]
 
 
-def _random(
-    clips: Sequence[Clip],
-    seed: int,
-    validators: int,  # noqa: ARG001 - here nobody is kept apart
-    test_only: Collection[str],
-) -> list[Split]:
-    rng = random.Random(f"{seed}-random")  # noqa: S311 - not a secret
+def _random(wanted: _Wanted) -> list[Split]:
+    """Nobody is kept apart, so that there are no validators either."""
+    rng = random.Random(f"{wanted.seed}-random")  # noqa: S311 - not a secret
     by_emotion: dict[str, list[int]] = defaultdict(list)
-    for i, clip in enumerate(clips):
-        if clip.corpus not in test_only:
-            by_emotion[clip.emotion].append(i)
-    train: list[int] = []
+    for i in wanted.testable:
+        by_emotion[wanted.clips[i].emotion].append(i)
+    train = sorted(set(wanted.usable) - set(wanted.testable))
     validation: list[int] = []
     test: list[int] = []
     for indices in by_emotion.values():
@@ -178,42 +127,35 @@ def _random(
         validation += indices[tested : tested + validated]
         train += indices[tested + validated :]
     sides = (tuple(sorted(side)) for side in (train, validation, test))
-    return [Split("random", seed, "quarter", *sides)]
+    return [Split("random", wanted.seed, "quarter", *sides)]
 
 
-def _cross_corpus(
-    clips: Sequence[Clip], seed: int, validators: int, test_only: Collection[str]
-) -> list[Split]:
-    corpora = {clip.corpus for clip in clips}
+def _cross_corpus(wanted: _Wanted) -> list[Split]:
+    corpora = {clip.corpus for clip in wanted.clips}
     if len(corpora) < 2:
         raise SplitError("cross-corpus needs two corpora at least")
     return [
         _of_speakers(
-            clips,
+            wanted,
             "cross-corpus",
             corpus,
-            sorted({clip.speaker for clip in clips if clip.corpus == corpus}),
-            seed,
-            validators,
-            test_only,
+            {clip.speaker for clip in wanted.clips if clip.corpus == corpus},
             corpus,
         )
-        for corpus in sorted(corpora & set(test_only) or corpora)
+        for corpus in sorted(corpora & set(wanted.test_only) or corpora)
     ]
 
 
-def _statement_held_out(
-    clips: Sequence[Clip], seed: int, validators: int, test_only: Collection[str]
-) -> list[Split]:
-    usable = [i for i, clip in enumerate(clips) if clip.corpus not in test_only]
+def _statement_held_out(wanted: _Wanted) -> list[Split]:
+    clips, usable, testable = wanted.clips, wanted.usable, set(wanted.testable)
     statements: dict[str, set[str]] = defaultdict(set)
-    for i in usable:
+    for i in testable:
         statements[clips[i].corpus].add(clips[i].statement)
     fewest = min(map(len, statements.values()))
-    if "" in set().union(*statements.values()) or fewest < 2:
+    if not all(clips[i].statement for i in usable) or fewest < 2:
         raise SplitError("statement-held-out needs corpora that tell which sentence is said")
     count = min(FOLDS, fewest)
-    validating = _validators(clips, usable, f"{seed}-statements", validators)
+    validating = _validators(clips, usable, f"{wanted.seed}-statements", wanted.validators)
     found = []
     for n in range(count):
         held_out = {said for own in statements.values() for said in sorted(own)[n::count]}
@@ -221,13 +163,13 @@ def _statement_held_out(
         found.append(
             Split(
                 "statement-held-out",
-                seed,
+                wanted.seed,
                 f"statements-{n + 1}",
                 tuple(i for i in said if clips[i].speaker not in validating),
                 tuple(i for i in said if clips[i].speaker in validating),
                 tuple(
                     i
-                    for i in usable
+                    for i in sorted(testable)
                     if clips[i].statement in held_out and clips[i].speaker not in validating
                 ),
             )
@@ -244,34 +186,20 @@ _PROTOCOLS = {
 
 
 def _of_speakers(
-    clips: Sequence[Clip],
-    protocol: str,
-    name: str,
-    test: Collection[str],
-    seed: int,
-    validators: int,
-    test_only: Collection[str],
-    only: str | None = None,
+    wanted: _Wanted, protocol: str, name: str, test: Collection[str], only: str | None = None
 ) -> Split:
     """Test on some speakers (their clips of the corpus `only`), validate on others."""
-    rest = [
-        i
-        for i, clip in enumerate(clips)
-        if clip.speaker not in test and clip.corpus not in test_only
-    ]
-    validating = _validators(clips, rest, f"{seed}-{name}", validators)
+    clips, seed = wanted.clips, wanted.seed
+    rest = [i for i in wanted.usable if clips[i].speaker not in test]
+    validating = _validators(clips, rest, f"{seed}-{name}", wanted.validators)
+    tested = wanted.testable if only is None else range(len(clips))
     return Split(
         protocol,
         seed,
         name,
         tuple(i for i in rest if clips[i].speaker not in validating),
         tuple(i for i in rest if clips[i].speaker in validating),
-        tuple(
-            i
-            for i, clip in enumerate(clips)
-            if clip.speaker in test
-            and (clip.corpus not in test_only if only is None else clip.corpus == only)
-        ),
+        tuple(i for i in tested if clips[i].speaker in test and only in (None, clips[i].corpus)),
     )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from serd.audio import Floats
-from training import fitting, networks
+from training import fitting, losses, networks
 from training.backup import Backup
 from training.batches import Batches, stacked
 from training.config import Config
@@ -53,10 +53,7 @@ def fit(
     network = build(config.with_weights_below(data))
     _scale(network, own.utterances)
     batches = Batches(own, config, data, seed)
-    validation = (
-        stacked(held_out.utterances, config.inputs),
-        np.eye(len(config.labels), dtype=np.float32)[held_out.labels],
-    )
+    validation = stacked(held_out.utterances, config.inputs), batches.targets(held_out)
     backups: list[Backup] = []
     for name, epochs, rate in (
         ("frozen", options.frozen_epochs, options.frozen_learning_rate),
@@ -71,14 +68,14 @@ def fit(
             batches,
             validation,
             options,
-            keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=options.label_smoothing
+            losses.crossentropy(
+                label_smoothing=options.label_smoothing, masked=batches.targets.masked
             ),
             backups[-1],
             epochs=epochs,
             learning_rate=rate,
             before=options.frozen_epochs if name == "all" else 0,
-            metrics=["accuracy"],
+            metrics=[losses.accuracy],
         )
     fitting.keep(network, backups, folder)
     return network
@@ -87,7 +84,7 @@ def fit(
 def trained(file: Path) -> keras.Model:
     """The network in a file that `fit` wrote; raises TrainError where it cannot be read."""
     try:
-        return keras.models.load_model(file)
+        return keras.models.load_model(file, compile=False)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise TrainError(f"{file}: not readable; remove it, and it is trained again") from error
 

@@ -20,7 +20,7 @@ from training.config import ConfigError
 from training.dataset import Utterance
 from training.recordings import Recordings
 from training.runs import Run
-from training.splits import Split
+from training.sides import Split
 
 KIND = "sklearn"
 _SHARED = {"labels", "segments", "inner_folds", "learning_shares"}
@@ -66,6 +66,8 @@ class Cell:
         own = {"system": self.system, "features": self.spec}
         told = {key: table.model_dump(mode="json") for key, table in own.items()}
         config = shared | told | {"data": self._material.heard.facts["data"]}
+        if study.data.train_only:
+            config["train_only"] = list(study.data.train_only)
         file = self.path / "config.json"
         if file.is_file() and json.loads(file.read_text()) != config:
             raise ConfigError(f"{self.path}: made with other settings or data; remove it first")
@@ -120,6 +122,7 @@ class Cell:
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` says of this system alone."""
+        heard = self._material.heard
         fits = {
             "/".join(file.parts[-4:-1]): json.loads(file.read_text())
             for file in sorted(self.path.glob("*/seed-*/*/fit.json"))
@@ -129,7 +132,7 @@ class Cell:
             "title": f"{self.system.title} on {self._features} statistics",
             **({"oob": out_of_bag} if out_of_bag else {}),
             **provenance.joined([fit["made"] for fit in fits.values()]),
-            "notes": [*self._notes(), *self._material.heard.notes],
+            "notes": [*self._notes(), *heard.notes, *heard.untested(self._material.splits)],
         }
 
     def figures(self, protocol: str) -> dict[str, Any]:
@@ -168,7 +171,7 @@ class Cell:
 
     def _part(self, clips: Sequence[int]) -> Part:
         own = self._material.heard.examples(clips)
-        speakers = [self._material.heard.clips[u.clip].speaker for u in own.utterances]
+        speakers = [clip.speaker for clip in own.clips]
         return Part(self._stack(own.utterances), own.labels, speakers)
 
     def _stack(self, heard: Sequence[Utterance]) -> Floats:

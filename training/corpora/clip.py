@@ -8,6 +8,10 @@ EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "s
 """Named as in RAVDESS, in its order."""
 
 
+Votes = tuple[tuple[str, int], ...]
+"""Emotions, and how many people heard each."""
+
+
 class CorpusError(Exception):
     """A corpus that is missing or not what its name says; one line."""
 
@@ -25,3 +29,5 @@ class Clip:
     sex: Literal["male", "female", "unknown"] = "unknown"
     statement: str = ""
     """What is said, unique over all corpora, as `ravdess-1`; empty where it is not known."""
+    votes: Votes = ()
+    """What was heard in it; empty where nobody was asked."""

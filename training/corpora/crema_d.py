@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from training.corpora.clip import Clip, CorpusError
+from training.corpora.clip import Clip, CorpusError, Votes
 from training.corpora.files import rows, sounds
 from training.corpora.labels import Sex, emotion, sex
 
@@ -37,11 +37,11 @@ def load(root: Path) -> list[Clip]:
     The original audio, `AudioWAV/` in this folder, goes before what `training.prepare` made;
     the two are never mixed. The actors' sexes come from `VideoDemographics.csv` or
     `speakers.csv` in this folder, or `speakers.csv` beside the spectrograms; without any of
-    them they are unknown.
+    them they are unknown. What listeners heard is in `voice_votes.csv`, here or there, if at all.
 
     Raises:
         CorpusError: there is neither, what was prepared is not complete, or a file name does
-            not follow ACTOR_SENTENCE_EMOTION_LEVEL.
+            not follow ACTOR_SENTENCE_EMOTION_LEVEL; or a table cannot be understood.
     """
     folder = root / "AudioWAV"
     if not folder.is_dir():
@@ -52,24 +52,37 @@ def load(root: Path) -> list[Clip]:
             )
         if (folder / UNFINISHED).exists():
             raise CorpusError(f"{folder}: prepared in part only: run serd-train prepare again")
-    sexes = _sexes(root)
-    return [_clip(path, sexes) for path in sounds(folder, "CREMA-D")]
+    sexes, votes = _sexes(root), _votes(root)
+    return [_clip(path, sexes, votes) for path in sounds(folder, "CREMA-D")]
 
 
 def _sexes(root: Path) -> dict[str, Sex]:
-    tables = (
-        root / "VideoDemographics.csv",
-        root / "speakers.csv",
-        root.parent / "crema_d_mel" / "speakers.csv",
-    )
-    for table in tables:
-        if table.is_file():
-            people = rows(table, ("actorid", "sex"))
-            return {person["actorid"]: sex(person["sex"], table) for person in people}
-    return {}
+    if not (table := _table(root, "VideoDemographics.csv", "speakers.csv")):
+        return {}
+    people = rows(table, ("actorid", "sex"))
+    return {person["actorid"]: sex(person["sex"], table) for person in people}
 
 
-def _clip(path: Path, sexes: dict[str, Sex]) -> Clip:
+def _votes(root: Path) -> dict[str, Votes]:
+    """By the names of clips: a column for each emotion."""
+    if not (table := _table(root, "voice_votes.csv")):
+        return {}
+    votes = {}
+    for row in rows(table, ("clip",)):
+        clip = row.pop("clip")
+        if wrong := [cell for cell in row.values() if not cell.isdecimal()]:
+            raise CorpusError(f"{table}: {clip}: {wrong[0]!r} is no number of votes")
+        votes[clip] = tuple((emotion(word, table), int(cell)) for word, cell in row.items())
+    return votes
+
+
+def _table(root: Path, *names: str) -> Path | None:
+    """The first that is there: in the corpus' folder by any name, or beside the spectrograms."""
+    places = (folder / name for folder in (root, root.parent / "crema_d_mel") for name in names)
+    return next(filter(Path.is_file, places), None)
+
+
+def _clip(path: Path, sexes: dict[str, Sex], votes: dict[str, Votes]) -> Clip:
     if not (match := _NAME.fullmatch(path.stem)):
         raise CorpusError(f"{path}: not named as a CREMA-D clip")
     actor, sentence, label = match.groups()
@@ -80,4 +93,5 @@ def _clip(path: Path, sexes: dict[str, Sex]) -> Clip:
         f"crema_d-{actor}",
         sexes.get(actor, "unknown"),
         f"crema_d-{sentence}",
+        votes.get(path.stem, ()),
     )

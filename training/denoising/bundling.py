@@ -68,7 +68,7 @@ def convert(
             below_snr_db=0,
             quantization=kind,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            licence=bundling.licence(study.data.corpora),
+            licence=bundling.licence(study.data.trained),
             **facts,
         )
         bundling.write(card, file.parent)

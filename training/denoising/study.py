@@ -23,7 +23,8 @@ from training.denoising.quality import MEASURES
 from training.experiment import Experiment
 from training.recordings import Recordings
 from training.runs import Fold, Run
-from training.splits import Protocol, Split
+from training.sides import Split
+from training.splits import Protocol
 from training.surroundings import Surroundings
 
 SOUND, RECOGNITION, EXAMPLES = "sound.csv", "recognition", "examples"
@@ -241,7 +242,7 @@ class Denoising:
         """For the card: corpora, noises, rooms."""
         study = self._study
         held_out = (self._recordings.clips[i] for i in self._split.validation)
-        return sources(study.data.corpora, held_out, study.mixtures.sources)
+        return sources(study.data.trained, held_out, study.mixtures.sources)
 
     def _facts(self) -> dict[str, Any]:
         study = self._study

@@ -8,7 +8,7 @@ from training import provenance, teaching
 from training.config import Config
 from training.recordings import Recordings
 from training.runs import MODEL_FILE, Fold, Run
-from training.splits import Split
+from training.sides import Split
 
 TAUGHT = "teaching"
 """In the place of a protocol: `teaching/seed-1/crema_d+nemo/`."""

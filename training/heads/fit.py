@@ -1,5 +1,6 @@
 """Solve the last layers of one split."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from training.heads.solve import Heard, solve
 from training.recordings import Recordings
 from training.runs import ADAPTATION_FILE, MODEL_FILE, Fold, Run
 from training.schedules import Head
-from training.splits import Split
+from training.sides import Split
+from training.targets import UNKNOWN, Targets
 from training.train import trained
 
 
@@ -42,7 +44,7 @@ def fit(
     network = trained(taught.model)
     samples = [u.samples for u in recordings.utterances]
     embeddings = hearing.all_of(network, samples, config, data, taught, "utterances")
-    heard = _heard(recordings, split, embeddings)
+    heard = _heard(config, recordings, split, embeddings)
     head = solve(
         heard,
         penalty=options.penalty,
@@ -67,29 +69,26 @@ def fit(
     part.replace(fold.path / MODEL_FILE)
 
 
-def _heard(recordings: Recordings, split: Split, embeddings: Sequence[Floats]) -> Heard:
+def _heard(
+    config: Config, recordings: Recordings, split: Split, embeddings: Sequence[Floats]
+) -> Heard:
     """The training side: every emotion counts as much as any other, in it every corpus."""
     wanted = set(split.train)
     rows = [row for row, u in enumerate(recordings.utterances) if u.clip in wanted]
-    clips = [recordings.clips[recordings.utterances[row].clip] for row in rows]
+    own = recordings.examples(split.train)
+    targets = Targets(config, own)(own).reshape(len(rows), -1)
+    known = targets != UNKNOWN
+    kinds = [f"{clip.emotion} {clip.corpus}" for clip in own.clips]
+    there = Counter(kind.partition(" ")[0] for kind in set(kinds))
+    counts = Counter(kinds)
+    weights = [1 / (counts[kind] * there[kind.partition(" ")[0]]) for kind in kinds]
     copies = len(embeddings)
-    labels = recordings.labels
-    emotions = np.array([labels.index(clip.emotion) for clip in clips])
-    corpora = np.array([clip.corpus for clip in clips])
-    known = np.zeros((len(clips), len(labels)), bool)
-    weights = np.zeros(len(clips), np.float32)
-    for label in np.unique(emotions):
-        there = np.unique(corpora[emotions == label])
-        for corpus in there:
-            own = (emotions == label) & (corpora == corpus)
-            weights[own] = 1 / (own.sum() * len(there))
-            known[corpora == corpus, label] = True
     return Heard(
         np.concatenate([each[rows] for each in embeddings]),
-        np.tile([clip.speaker for clip in clips], copies),
-        np.tile(emotions, copies),
-        np.tile(np.eye(len(labels), dtype=np.float32)[emotions], (copies, 1)),
+        np.tile([clip.speaker for clip in own.clips], copies),
+        np.tile(own.labels, copies),
+        np.tile(np.where(known, targets, 0), (copies, 1)),
         np.tile(known, (copies, 1)),
-        np.tile(weights, copies),
+        np.tile(np.array(weights, np.float32), copies),
         np.repeat(np.arange(copies), len(rows)),
     )

@@ -13,7 +13,7 @@ from serd.settings import SegmentSettings
 from training import noises
 from training.heads import logistic
 from training.heads.solve import Dense, Heard
-from training.splits import Split
+from training.sides import Split
 
 GROUPS = 5
 """Every kind of sound is kept out of one of so many folds, and tested there."""
