@@ -210,7 +210,7 @@ def reproduce(
         loaded_denoising = denoising.load(path)
         folder = run or Path("runs") / loaded_denoising.name
         asked = [configurations.network(name) for name in loaded_denoising.classifiers]
-        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, provenance.command(sys.argv[1:]))
+        own = Denoising(loaded_denoising, _data(data), folder, _CACHE, _command())
         output = models / loaded_denoising.name
         own.reproduce([_of(c, data, folder.parent / c.name) for c in asked], output)
         print(output)
@@ -222,7 +222,7 @@ def reproduce(
 
         loaded_study = classical.load(path)
         runs = run or Path("runs")
-        made = study.reproduce(loaded_study, _data(data), runs, _CACHE, provenance.command(sys.argv[1:]))
+        made = study.reproduce(loaded_study, _data(data), runs, _CACHE, _command())
         _report(made, runs / loaded_study.name / "report", data)
         return
     from training import bundling
@@ -260,7 +260,7 @@ def _experiment(
 def _of(config: "Config", data: Path | None, run: Path | None) -> "Experiment":
     from training.experiment import Experiment
 
-    return Experiment(config, _data(data), _folder(config, run), _CACHE, provenance.command(sys.argv[1:]))
+    return Experiment(config, _data(data), _folder(config, run), _CACHE, _command())
 
 
 def _folder(config: "Config", run: Path | None) -> Path:
@@ -283,6 +283,10 @@ def _report(
         print(f"serd-train: no sounds are shown: {error}", file=sys.stderr)
     print(report.write(systems, output, clips, studies))
     return systems, studies
+
+
+def _command() -> str:
+    return provenance.command(sys.argv[1:])
 
 
 if __name__ == "__main__":

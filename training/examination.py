@@ -84,4 +84,5 @@ def _summed(
             kept = {"network": classifier.card.sha256, "figures": figures}
             whole.write_json(file, kept)
         each.append(kept["figures"])
-    return {key: evaluate.spread([figures[key] for figures in each]) for key in each[0]}
+    keys = dict.fromkeys(key for figures in each for key in figures)
+    return {key: evaluate.spread([f[key] for f in each if key in f]) for key in keys}

@@ -12,6 +12,8 @@ def measure(
 ) -> dict[str, float]:
     """Shares of utterances, as the daemon cuts them, that it does not call uncertain, 0…1.
 
+    Without any sounds of other kinds, only that of speech.
+
     Args:
         classifier: of a network that learnt from the split.
         recordings: of the study.
@@ -27,4 +29,5 @@ def measure(
     return {
         what: sum(classifier.classify(x).emotion != UNCERTAIN for x in each) / len(each)
         for what, each in played.items()
+        if each
     }
