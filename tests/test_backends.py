@@ -17,10 +17,15 @@ assert keras.backend.backend() == "jax"
 BRANCHES = {
     "log_mel": {"kind": "cnn", "channels": (4, 4), "context": 8},
     "mfcc": {"kind": "lstm", "units": (8,)},
+    "cepstrum": {"kind": "light_sernet", "paths": 4, "channels": (4, 4, 4, 4), "width": 8},
+    "cepstra": {"kind": "tim_net", "filters": 8, "blocks": 1},
     "image": {"kind": "mobilenetv2", "weights": "none"},
     "statistics": {"kind": "mlp", "hidden": (8,)},
 }
-SHAPES = {"log_mel": (32, 80), "mfcc": (16, 41), "image": (160, 160), "statistics": (20,)}
+SHAPES = {
+    "log_mel": (32, 80), "mfcc": (16, 41), "cepstrum": (32, 40), "cepstra": (16, 39),
+    "image": (160, 160), "statistics": (20,),
+}
 network = networks.build(SHAPES, 3, "concatenated", branches=BRANCHES, width=8)
 network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
 rng = np.random.default_rng(0)
@@ -51,7 +56,7 @@ assert (moved > 0).tolist() == [True, True, False], moved
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("step", [STEP, MASKED], ids=["every network", "what is unknown"])
 def test_it_takes_a_step_on_jax(step: str) -> None:
     done = subprocess.run(

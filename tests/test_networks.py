@@ -4,12 +4,14 @@ import pytest
 keras = pytest.importorskip("keras", reason="needs the extra training")
 
 from training import networks  # noqa: E402
-from training.networks import NetworkError  # noqa: E402
+from training.networks import NetworkError, framed  # noqa: E402
 
 FRAMED = {
     "cnn": ((64, 80), {"channels": (4, 4, 4), "context": 8, "dilations": (1, 2)}),
     "cnn scaled": ((64, 13), {"channels": (4, 4), "context": 8, "scale": True}),
     "lstm": ((64, 41), {"units": (8, 8)}),
+    "light_sernet": ((128, 40), {"paths": 4, "channels": (4, 4, 4, 4), "width": 8}),
+    "tim_net": ((64, 39), {"filters": 8, "blocks": 4}),
     "mobilenetv2": ((160, 160), {"weights": "none"}),
 }
 
@@ -51,6 +53,60 @@ def test_it_gives_one_logit_a_label(name: str) -> None:
     assert {x.name for x in network.inputs} == {"x", "x_mask"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "bytes_each", "mebibytes"),
+    [("light_sernet", (192, 40), 2, 0.88), ("tim_net", (240, 39), 4, 0.40)],
+)
+def test_rebuilt_networks_are_as_large_as_published(
+    kind: str, shape: tuple[int, ...], bytes_each: int, mebibytes: float
+) -> None:
+    network = networks.build({"x": shape}, 8, kind)
+    assert network.count_params() * bytes_each / 2**20 == pytest.approx(mebibytes, rel=0.02)
+
+
+def test_a_mean_over_time_is_that_of_the_real_steps() -> None:
+    x, kept = keras.Input((12, 3)), keras.Input((12, 1))
+    mean = keras.Model([x, kept], framed.mean(x, kept))
+    values = np.random.default_rng(0).normal(size=(3, 12, 3)).astype(np.float32)
+    lengths = np.array([1, 7, 12])
+    real = (np.arange(12) < lengths[:, None]).astype(np.float32)[:, :, None]
+    expected = [own[:length].mean(axis=0) for own, length in zip(values, lengths, strict=True)]
+    assert np.abs(np.array(mean([values, real])) - expected).max() < 1e-3
+
+
+def test_a_longer_window_changes_nothing_for_tim_net() -> None:
+    """What looks ahead finds zeros behind the utterance, as beyond the window's end."""
+    short = build("tim_net")
+    (frames, size), options = FRAMED["tim_net"]
+    long = networks.build({"x": (3 * frames, size)}, 8, "tim_net", **options)
+    long.set_weights(short.get_weights())
+    features = np.random.default_rng(2).normal(size=(1, frames, size)).astype(np.float32)
+    filled = np.pad(features, ((0, 0), (0, 2 * frames), (0, 0)), constant_values=7)
+    real = np.ones((1, frames), np.float32)
+    mask = np.pad(real, ((0, 0), (0, 2 * frames)))
+    expected = np.array(short({"x": features, "x_mask": real})["scores"])
+    found = np.array(long({"x": filled, "x_mask": mask})["scores"])
+    assert np.abs(found - expected).max() < 1e-3
+
+
+def test_tim_net_hears_what_came_before_and_what_comes() -> None:
+    network = build("tim_net")
+    (frames, size), options = FRAMED["tim_net"]
+    sums = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
+    ends = keras.Model(network.inputs, sums[-1].output)
+    features = np.random.default_rng(2).normal(size=(1, frames, size)).astype(np.float32)
+    other = features.copy()
+    other[:, frames // 2] += 5
+    mask = np.ones((1, frames), np.float32)
+    moved = np.abs(
+        np.array(ends({"x": other, "x_mask": mask}))
+        - np.array(ends({"x": features, "x_mask": mask}))
+    ).max(axis=(0, 2))
+    reach = 2 ** (options["blocks"] + 1) - 2
+    places = np.flatnonzero(moved > 1e-7) - frames // 2
+    assert (places.min(), places.max()) == (-reach, reach)
+
+
 def test_an_mlp_takes_statistics_and_scales_them() -> None:
     network = networks.build({"x": (180,)}, 3, "mlp", hidden=(16,))
     assert {x.name for x in network.inputs} == {"x"}
@@ -77,6 +133,8 @@ def test_networks_are_joined_each_with_its_own_inputs() -> None:
         ("mlp", {"x": (64, 80)}, {}, "takes statistics"),
         ("cnn", {"x": (64, 80), "y": (64, 80)}, {}, "one input"),
         ("cnn", {"x": (63, 80)}, {}, "multiple of 4"),
+        ("light_sernet", {"x": (48, 40)}, {}, "multiple of 32"),
+        ("light_sernet", {"x": (64, 40)}, {"channels": (8, 8)}, "there are 4 blocks"),
         ("framed", {"x": (64, 80)}, {}, "no such network"),
         ("lstm", {"x": (64, 80)}, {"layers": 3}, "no layers here; it takes units"),
         ("mobilenetv2", {"x": (64, 80)}, {"weights": "none"}, "160"),

@@ -96,6 +96,34 @@ units = [8]
 kind = "float16"
 reason = "An LSTM stays whole."
 {_MFCC}""",
+    "light_sernet": f"""
+name = "light_sernet"
+{_COMMON}
+[protocols]
+random = [1]
+[inputs.mfcc]
+frames = 96
+features = {{ kinds = ["mfcc"], n_fft = 1024, hop_length = 256 }}
+[network]
+kind = "light_sernet"
+paths = 4
+channels = [4, 4, 4, 4]
+width = 8
+[conversion]
+kind = "int8"
+""",
+    "tim_net": f"""
+name = "tim_net"
+{_COMMON}
+[protocols]
+random = [1]
+[network]
+kind = "tim_net"
+filters = 8
+blocks = 3
+[conversion]
+kind = "float16"
+{_MFCC}""",
     "mobilenetv2": f"""
 name = "mobilenetv2"
 {_COMMON}
@@ -132,7 +160,7 @@ kind = "float16"
 {_LOG_MEL}{_MFCC}{_IMAGE}""",
 }
 
-_LONG = ("mobilenetv2", "concatenated")
+_LONG = ("light_sernet", "tim_net", "mobilenetv2", "concatenated")
 """What takes minutes even with a toy's data: tried by `make test-system`."""
 
 

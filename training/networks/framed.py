@@ -48,11 +48,20 @@ def attend(x: keras.KerasTensor, kept: keras.KerasTensor, heads: int) -> keras.K
     steps = x.shape[1]
     over_time = layers.Permute((2, 1))
     logits = over_time(layers.Conv1D(heads, 1)(x))
-    penalty = layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(layers.Reshape((1, steps))(kept))
-    attention = layers.Softmax()(layers.Add()([logits, penalty]))
+    attention = layers.Softmax()(layers.Add()([logits, _penalty(kept)]))
     weighted = layers.Multiply()([over_time(x), attention])
     mean = layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(weighted))
     return layers.Rescaling(steps)(mean)  # the weights sum to 1 already
+
+
+def mean(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean over time `[b, channels]` of what is kept of `[b, steps, channels]`.
+
+    The share of each kept step comes out of a softmax: int8 has no division.
+    """
+    share = layers.Reshape((-1, 1))(layers.Softmax()(_penalty(kept)))
+    whole = layers.Rescaling(x.shape[1])(layers.GlobalMaxPooling1D()(share))
+    return layers.Multiply()([layers.GlobalAveragePooling1D()(layers.Multiply()([x, kept])), whole])
 
 
 def peak(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.KerasTensor:
@@ -67,16 +76,13 @@ def mean_and_spread(x: keras.KerasTensor, kept: keras.KerasTensor) -> keras.Kera
         x: `[b, steps, channels]`.
         kept: `[b, steps, 1]`, 0 for steps that do not count.
     """
-    steps = x.shape[1]
-    penalty = layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(layers.Reshape((1, steps))(kept))
-    weights = layers.Permute((2, 1))(layers.Softmax()(penalty))  # alike, and sum to 1
+    middle = mean(x, kept)
+    distance = layers.Subtract()([x, layers.Reshape((1, -1))(middle)])
+    variance = mean(layers.Multiply()([distance, distance]), kept)
+    return layers.Concatenate()([middle, ops.sqrt(variance + _LEAST_VARIANCE)])
 
-    def mean(values: keras.KerasTensor) -> keras.KerasTensor:
-        weighted = layers.Multiply()([values, weights])
-        return layers.Rescaling(steps)(layers.GlobalAveragePooling1D(keepdims=True)(weighted))
 
-    middle = mean(x)
-    distance = layers.Subtract()([x, middle])
-    variance = mean(layers.Multiply()([distance, distance]))
-    spread = ops.sqrt(variance + _LEAST_VARIANCE)
-    return layers.Flatten()(layers.Concatenate()([middle, spread]))
+def _penalty(kept: keras.KerasTensor) -> keras.KerasTensor:
+    """Logits `[b, 1, steps]`: 0 where a step is kept, far below elsewhere."""
+    row = layers.Reshape((1, kept.shape[1]))(kept)
+    return layers.Rescaling(_MASKED_LOGIT, -_MASKED_LOGIT)(row)
