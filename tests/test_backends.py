@@ -19,11 +19,12 @@ BRANCHES = {
     "mfcc": {"kind": "lstm", "units": (8,)},
     "cepstrum": {"kind": "light_sernet", "paths": 4, "channels": (4, 4, 4, 4), "width": 8},
     "cepstra": {"kind": "tim_net", "filters": 8, "blocks": 1},
+    "heard": {"kind": "pupil", "stem": 12, "width": 6, "dilations": (1,)},
     "image": {"kind": "mobilenetv2", "weights": "none"},
     "statistics": {"kind": "mlp", "hidden": (8,)},
 }
 SHAPES = {
-    "log_mel": (32, 80), "mfcc": (16, 41), "cepstrum": (32, 40), "cepstra": (16, 39),
+    "log_mel": (32, 80), "mfcc": (16, 41), "cepstrum": (32, 40), "cepstra": (16, 39), "heard": (32, 80),
     "image": (160, 160), "statistics": (20,),
 }
 network = networks.build(SHAPES, 3, "concatenated", branches=BRANCHES, width=8)

@@ -26,6 +26,19 @@ _PROTOCOLS = {
     " trained on",
 }
 
+_SITUATIONS = {
+    "0": "nothing",
+    "1": "1 clip by the same person",
+    "3": "3",
+    "5": "5",
+    "10": "10",
+    "30": "30",
+    "calm": "only the calm and neutral ones, as of who enrols by reading",
+    "one emotion": "8, all of the clip's own emotion",
+    "another person": "30 by somebody else at the same microphone",
+    "in turns": "10 by each of two people in turns",
+}
+
 
 def readme(card: Card) -> str:
     """Markdown: what the model is, what it was trained on, how well it does, what it cannot do."""
@@ -46,6 +59,10 @@ def readme(card: Card) -> str:
     for protocol, kinds in card.metrics.items():
         if protocol in _PROTOCOLS:
             lines += _figures(protocol, kinds, card.labels)
+    if "habituation" in card.metrics:
+        lines += _habituation(card.metrics["habituation"])
+    if "not_speech" in card.metrics:
+        lines += _not_speech(card.metrics["not_speech"])
     if "robustness" in card.metrics:
         lines += _robustness(card.metrics["robustness"], config.get("robustness") or {})
     if notes := config.get("notes"):
@@ -79,6 +96,27 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
         shares = " | ".join(f"{100 * count / total:.0f}" if total else "–" for count in row)
         lines += [f"| **{label}** | {shares} |"]
     return [*lines, ""]
+
+
+def _habituation(figures: dict[str, Any]) -> list[str]:
+    how = """UAR of the published kind on people that it was neither trained nor calibrated on, by
+    what their source had heard before; mean ± standard deviation over folds and seeds, in percent.
+    Of three: angry, happy and neutral clips, told apart from each other alone."""
+    lines = ["## How well: when it has got used to a voice", ""]
+    lines += [textwrap.fill(" ".join(how.split()), 100), ""]
+    lines += ["| heard before | all emotions | three |", "|---|---|---|"]
+    for situation, said in _SITUATIONS.items():
+        cells = [figures.get(name, {}).get("folds") for name in (situation, f"{situation}, three")]
+        lines += [f"| {said} | {' | '.join(mean_sd(c) if c else '–' for c in cells)} |"]
+    return [*lines, ""]
+
+
+def _not_speech(figures: dict[str, Any]) -> list[str]:
+    shares = [f"{mean_sd(own['folds'])} % of {what}" for what, own in figures.items()]
+    said = f"""Of sounds that pass the voice detection, of kinds that the network did not learn to
+    pass over, and of speech in the test, an emotion (not `uncertain`) gets: {", ".join(shares)};
+    mean ± standard deviation over folds."""
+    return ["## What is no speech", "", textwrap.fill(" ".join(said.split()), 100), ""]
 
 
 def _robustness(figures: dict[str, Any], settings: dict[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ def body(
     options = config.teaching
     tested = {recordings.clips[i].corpus for i in split.test}
     listened = [name for name in options.corpora if name not in tested] if options else []
-    fold = run.fold(TAUGHT, seed, "+".join(listened) or "none")
+    fold = run.fold(TAUGHT, seed, "+".join(listened).replace("/", "_") or "none")
     if fold.is_trained:
         return fold
     clips = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]

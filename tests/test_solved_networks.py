@@ -1,0 +1,117 @@
+"""From an encoder and two corpora to a bundle that gets used to voices."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra training")
+
+from serd import bundle
+from tests.whisper_file import arrays
+
+from . import tiny_corpus
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+CONFIG = """
+name = "tiny"
+version = "1"
+labels = ["neutral", "happy", "angry"]
+[data]
+corpora = ["ravdess"]
+train_only = ["folder:voices"]
+[protocols]
+subject-independent = [1]
+[inputs.log_mel]
+frames = 160
+[network]
+kind = "pupil"
+weights = "encoder.npz"
+stem = 12
+width = 8
+dilations = [1, 2]
+[augmentation]
+gain_db = 4
+[training]
+validators = 2
+[teaching]
+weights = "encoder.npz"
+corpora = ["folder:voices"]
+layers = 2
+size = 8
+epochs = 2
+frames = 80
+batch_size = 4
+validators = 1
+[head]
+copies = 1
+directions = 2
+not_speech = ["noise"]
+"""
+SITUATIONS = ["0", "1", "3", "5", "10", "30", "calm", "one emotion", "another person", "in turns"]
+
+
+def run(folder: Path, module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "SERD_DATA": "data"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("solved")
+    tiny_corpus.write(folder / "data", actors=6, statements=2)
+    tiny_corpus.write_voices(folder / "data", range(20, 25))
+    tiny_corpus.write_noises(folder / "data")
+    np.savez(folder / "data" / "encoder.npz", **arrays())
+    (folder / "tiny.toml").write_text(CONFIG)
+    done = run(folder, "training.cli", "reproduce", "tiny.toml")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_bundle_gets_used_to_voices(folder: Path) -> None:
+    card = bundle.load(folder / "models" / "tiny").card
+    assert card.adaptation is not None
+    assert len(card.adaptation.mean) == len(card.labels) - 1 + 2
+    clips = [str(path) for path in sorted((folder / "data" / "ravdess").glob("*_01/*.wav"))[:6]]
+    said = {}
+    for baseline in ("none", "running"):
+        options = ["--model", "models/tiny", "--baseline", baseline, "--format", "jsonl"]
+        done = run(folder, "serd.cli", "classify", *options, *clips)
+        assert done.returncode == 0, done.stderr
+        said[baseline] = [json.loads(line)["scores"] for line in done.stdout.splitlines()]
+    assert said["running"][0] == said["none"][0]  # nothing was heard before the first
+    assert said["running"][1:] != said["none"][1:]
+
+
+def test_the_card_tells_how_it_gets_used_to_them(folder: Path) -> None:
+    metrics = bundle.read_card(folder / "models" / "tiny").metrics
+    assert [name for name in metrics["habituation"] if ", " not in name] == SITUATIONS
+    assert all(len(spread["folds"]) == 3 for spread in metrics["habituation"].values())
+    strict = metrics["subject-independent"]["int8"]["uar"]["folds"]
+    assert metrics["habituation"]["0"]["folds"] == pytest.approx(strict, abs=1e-3)
+    assert "speech" in metrics["not_speech"]
+
+
+def test_one_body_is_taught_for_all_folds_and_hears_nobody_who_is_tested(folder: Path) -> None:
+    taught = list((folder / "runs" / "tiny" / "teaching").glob("*/*/model.keras"))
+    assert [path.parent.name for path in taught] == ["folder:voices"]
+
+
+def test_what_is_done_is_not_done_again(folder: Path) -> None:
+    files = sorted((folder / "runs" / "tiny").rglob("*.keras"))
+    before = [file.stat().st_mtime_ns for file in files]
+    done = run(folder, "training.cli", "reproduce", "tiny.toml")
+    assert done.returncode == 0, done.stderr
+    assert [file.stat().st_mtime_ns for file in files] == before
