@@ -24,8 +24,8 @@ BRANCHES = {
     "statistics": {"kind": "mlp", "hidden": (8,)},
 }
 SHAPES = {
-    "log_mel": (32, 80), "mfcc": (16, 41), "cepstrum": (32, 40), "cepstra": (16, 39), "heard": (32, 80),
-    "image": (160, 160), "statistics": (20,),
+    "log_mel": (32, 80), "mfcc": (16, 41), "cepstrum": (32, 40), "cepstra": (16, 39),
+    "heard": (32, 80), "image": (160, 160), "statistics": (20,),
 }
 network = networks.build(SHAPES, 3, "concatenated", branches=BRANCHES, width=8)
 network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))

@@ -59,12 +59,11 @@ def readme(card: Card) -> str:
     for protocol, kinds in card.metrics.items():
         if protocol in _PROTOCOLS:
             lines += _figures(protocol, kinds, card.labels)
-    if "habituation" in card.metrics:
-        lines += _habituation(card.metrics["habituation"])
-    if "not_speech" in card.metrics:
-        lines += _not_speech(card.metrics["not_speech"])
-    if "robustness" in card.metrics:
-        lines += _robustness(card.metrics["robustness"], config.get("robustness") or {})
+    metrics = card.metrics
+    lines += _habituation(metrics["habituation"]) if "habituation" in metrics else []
+    lines += _not_speech(metrics["not_speech"]) if "not_speech" in metrics else []
+    if "robustness" in metrics:
+        lines += _robustness(metrics["robustness"], config.get("robustness") or {})
     if notes := config.get("notes"):
         lines += ["What a reader of these figures has to know:", "", *(f"- {n}" for n in notes), ""]
     if "parity" in card.metrics:
