@@ -155,6 +155,8 @@ class Config(Task):
     network: dict[str, Any]
     """`kind`, a file in `networks/`, and the arguments of its `build`."""
     pretrained: tuple[Pretrained, ...] = ()
+    sources: tuple[Pretrained, ...] = ()
+    """`[[sources]]`: what it was trained with beside the corpora, for its card: noises, rooms."""
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     teaching: Teaching | None = None

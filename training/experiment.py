@@ -160,7 +160,9 @@ class Experiment:
             folders[kind],
             output,
             {
-                "data": bundling.sources(config.data.trained, clips, config.pretrained),
+                "data": bundling.sources(
+                    config.data.trained, clips, (*config.pretrained, *config.sources)
+                ),
                 "metrics": {**metrics, "parity": parity},
                 "trained_by": {
                     "command": self._run.facts["command"],
