@@ -102,3 +102,11 @@ def test_what_was_heard_is_known() -> None:
     *_, (heard,), (not_asked,) = Targets(config(votes=1), own)(own)
     assert rows(heard) == [0.5, 0.5, UNKNOWN, 0]
     assert rows(not_asked) == [1, UNKNOWN, UNKNOWN, 0]
+
+
+def test_what_a_corpus_lacks_is_told() -> None:
+    trained = examples(*FULL, ("small", "angry"))
+    lacking = Targets(config(), trained).lacking(examples(("full", "calm"), ("small", "angry")))
+    assert lacking.tolist() == [[False] * 4, [True, True, False, False]]
+    same = Targets(config(mask_lacking=False), trained).lacking(examples(("small", "angry")))
+    assert not same.any()

@@ -40,9 +40,14 @@ class Targets:
         targets = self._with_votes(meant, examples) if self._votes else meant
         if not self.masked:
             return targets
+        return np.where(self.lacking(examples) & (targets == 0), UNKNOWN, targets)[:, None]
+
+    def lacking(self, examples: Examples) -> NDArray[np.bool_]:
+        """Which labels an utterance's corpus has none of, but another one has, `[n, labels]`."""
+        if not self.masked:
+            return np.zeros((len(examples.clips), len(self._labels)), bool)
         nothing = np.zeros(len(self._labels), bool)
-        lacking = np.array([self._lacking.get(clip.corpus, nothing) for clip in examples.clips])
-        return np.where(lacking & (targets == 0), UNKNOWN, targets)[:, None]
+        return np.array([self._lacking.get(clip.corpus, nothing) for clip in examples.clips])
 
     def _with_votes(self, meant: Floats, examples: Examples) -> Floats:
         """Of clips that nobody was asked about, or nobody heard a label in, what was meant."""
