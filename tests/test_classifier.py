@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from serd import bundle
 from serd.audio import pcm_to_float, read
 from serd.bundle import Bundle, Card
-from serd.classifier import UNCERTAIN, Classifier, _windows, fill, mask, softmax
+from serd.classifier import UNCERTAIN, Classifier, fill, mask, softmax, windows
 from serd.features import FeatureSpec, extract
 from serd.settings import Settings
 
@@ -62,13 +62,13 @@ def sound():
 def test_windows_overlap_by_half_and_cover_everything(size, half):
     length = 2 * half
     sound = np.arange(size).astype(np.int16)
-    windows = _windows(sound, length)
+    cut = windows(sound, length)
     if size <= length:
-        assert [list(w) for w in windows] == [list(sound)]
+        assert [list(w) for w in cut] == [list(sound)]
         return
-    starts = [int(w[0]) for w in windows]
-    assert all((w == sound[s : s + length]).all() for w, s in zip(windows, starts, strict=True))
-    assert {w.size for w in windows} == {length}
+    starts = [int(w[0]) for w in cut]
+    assert all((w == sound[s : s + length]).all() for w, s in zip(cut, starts, strict=True))
+    assert {w.size for w in cut} == {length}
     assert starts[0] == 0
     assert starts[-1] == size - length
     steps = [b - a for a, b in pairwise(starts)]
@@ -78,7 +78,7 @@ def test_windows_overlap_by_half_and_cover_everything(size, half):
 
 def test_without_a_window_there_is_one():
     sound = np.zeros(100_000, np.int16)
-    assert [w.size for w in _windows(sound, None)] == [100_000]
+    assert [w.size for w in windows(sound, None)] == [100_000]
 
 
 def test_a_short_utterance_is_one_window_and_the_mask_tells_how_long_it_is(sound):
