@@ -25,7 +25,7 @@ def heard(seed: int, voice: float = 2.0) -> Heard:
     chance = 1.2 * rng.normal(size=(len(speakers), SIZE))
     count = len(speakers)
     return Heard(
-        (5 + moods[emotions] + own[speakers] + chance).astype(np.float32),
+        (moods[emotions] + own[speakers] + chance).astype(np.float32),
         np.array([f"speaker-{s + 100 * seed}" for s in speakers]),
         emotions,
         np.eye(LABELS, dtype=np.float32)[emotions],
@@ -44,7 +44,7 @@ def voice_of(head: Head, z: Floats) -> Floats:
     first = z @ head.first[0] + head.first[1]
     said = np.exp(first - first.max(axis=1, keepdims=True))
     said /= said.sum(axis=1, keepdims=True)
-    return z @ head.voice[0] + head.voice[1] + said @ head.mood
+    return z @ head.voice + said @ head.mood
 
 
 def right(head: Head, some: Heard, baselines: Floats) -> float:
@@ -99,10 +99,12 @@ def test_the_layers_say_what_was_solved(head: Head) -> None:
     inputs = keras.Input((SIZE,), name="x")
     gate = (np.zeros((SIZE, 1), np.float32), np.array([100], np.float32))
     for speech in (None, gate):  # one that is always open
-        network = layers.added(keras.Model(inputs, keras.layers.Identity()(inputs)), head, speech)
+        scale = layers.Scale(np.full(SIZE, 5, np.float32), np.full(SIZE, 0.5, np.float32))
+        body = keras.Model(inputs, keras.layers.Identity()(inputs))
+        network = layers.added(body, scale, head, speech)
         some = heard(2)
         before = baselines(head, some, 3)
-        found = network({"x": some.embeddings, "baseline": before})
+        found = network({"x": 5 + 0.5 * some.embeddings, "baseline": before})
         z = some.embeddings
         expected = z @ head.scores[0] + head.scores[1] + before @ head.baseline
         assert np.array(found["scores"]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
@@ -112,8 +114,11 @@ def test_the_layers_say_what_was_solved(head: Head) -> None:
 def test_a_closed_gate_flattens_the_scores(head: Head) -> None:
     inputs = keras.Input((SIZE,), name="x")
     closed = (np.zeros((SIZE, 1), np.float32), np.array([-50], np.float32))
-    network = layers.added(keras.Model(inputs, keras.layers.Identity()(inputs)), head, closed)
     some = heard(2)
+    scale = layers.scale_of(some.embeddings)
+    network = layers.added(
+        keras.Model(inputs, keras.layers.Identity()(inputs)), scale, head, closed
+    )
     found = network({"x": some.embeddings, "baseline": baselines(head, some, 0)})
     assert np.abs(np.array(found["scores"])).max() < 1e-6
 
@@ -187,7 +192,7 @@ def test_a_gate_tells_speech_from_kinds_that_it_learnt() -> None:
     speech = heard(1)
     rng = np.random.default_rng(0)
     kinds = ("dog", "rain", "rain", "rain") * 20
-    found = (5 + rng.normal(size=(80, SIZE))).astype(np.float32)
+    found = rng.normal(size=(80, SIZE)).astype(np.float32)
     found[:, 0] += np.where(np.array(kinds) == "dog", 30, 25)
     sounds = not_speech.Sounds(kinds, [np.zeros(1, np.int16)] * 80)
     weights, bias = not_speech.gate(speech, sounds, [found], None)

@@ -44,7 +44,9 @@ def fit(
     network = trained(taught.model)
     samples = [u.samples for u in recordings.utterances]
     embeddings = hearing.all_of(network, samples, config, data, taught, "utterances")
-    heard = _heard(config, recordings, split, embeddings)
+    own = _rows(recordings, split)
+    scale = layers.scale_of(np.concatenate([rows[own] for rows in embeddings]))
+    heard = _heard(config, recordings, split, [scale(rows) for rows in embeddings])
     head = solve(
         heard,
         penalty=options.penalty,
@@ -56,6 +58,7 @@ def fit(
     if options.not_speech:
         sounds = not_speech.load([data / name for name in options.not_speech], config.segments)
         found = hearing.all_of(network, sounds.samples, config, data, taught, "not-speech")
+        found = [scale(rows) for rows in found]
         gate = not_speech.gate(heard, sounds, found, not_speech.group(split))
     adaptation = {
         "prior": options.prior,
@@ -65,16 +68,21 @@ def fit(
     }
     whole.write_json(fold.path / ADAPTATION_FILE, adaptation)
     part = fold.path / f"part.{MODEL_FILE}"
-    layers.added(network, head, gate).save(part)
+    layers.added(network, scale, head, gate).save(part)
     part.replace(fold.path / MODEL_FILE)
+
+
+def _rows(recordings: Recordings, split: Split) -> list[int]:
+    """The utterances of the training side."""
+    wanted = set(split.train)
+    return [row for row, u in enumerate(recordings.utterances) if u.clip in wanted]
 
 
 def _heard(
     config: Config, recordings: Recordings, split: Split, embeddings: Sequence[Floats]
 ) -> Heard:
     """The training side: every emotion counts as much as any other, in it every corpus."""
-    wanted = set(split.train)
-    rows = [row for row, u in enumerate(recordings.utterances) if u.clip in wanted]
+    rows = _rows(recordings, split)
     own = recordings.examples(split.train)
     targets = Targets(config, own)(own).reshape(len(rows), -1)
     known = targets != UNKNOWN

@@ -1,6 +1,9 @@
 """The layers that `solve` gives weights to, on top of a network's embedding."""
 
+from dataclasses import dataclass
+
 import keras
+import numpy as np
 from keras import layers
 
 from serd.audio import Floats
@@ -10,11 +13,31 @@ from training.heads.solve import Dense, Head
 EMBEDDING = "embedding"
 
 
-def added(body: keras.Model, head: Head, gate: Dense | None = None) -> keras.Model:
+@dataclass(frozen=True)
+class Scale:
+    """Of embeddings, number by number."""
+
+    mean: Floats
+    """`[size]`."""
+    deviation: Floats
+    """`[size]`, above 0."""
+
+    def __call__(self, embeddings: Floats) -> Floats:
+        """`[n, size]` with mean 0 and deviation 1."""
+        return ((embeddings - self.mean) / self.deviation).astype(np.float32)
+
+
+def scale_of(embeddings: Floats) -> Scale:
+    """That gives these, `[n, size]`, mean 0 and deviation 1."""
+    return Scale(embeddings.mean(axis=0), embeddings.std(axis=0) + np.float32(1e-6))
+
+
+def added(body: keras.Model, scale: Scale, head: Head, gate: Dense | None = None) -> keras.Model:
     """A whole network that takes a baseline and gives scores and the speaker's voice.
 
     Args:
         body: from inputs to an embedding `[b, size]`.
+        scale: of the embedding.
         head: the solved layers.
         gate: what tells speech from the rest, if that was learnt; it flattens the scores.
 
@@ -23,10 +46,12 @@ def added(body: keras.Model, head: Head, gate: Dense | None = None) -> keras.Mod
         `embedding` `[b, directions]`.
     """
     inputs = {x.name: x for x in body.inputs}
-    found = layers.Reshape((1, -1))(body.output)
+    # In 8 bits numbers of different sizes, side by side, would leave the small ones no room.
+    found = layers.Normalization(mean=scale.mean, variance=np.square(scale.deviation))(body.output)
+    found = layers.Reshape((1, -1))(found)
     baseline = keras.Input((len(head.mean),), name=BASELINE)
     first = layers.Softmax()(_dense(found, "first", *head.first))
-    voice = layers.Add()([_dense(found, "voice", *head.voice), _dense(first, "mood", head.mood)])
+    voice = layers.Add()([_dense(found, "voice", head.voice), _dense(first, "mood", head.mood)])
     usual = _dense(layers.Reshape((1, -1))(baseline), "usual_scores", head.baseline)
     scores = layers.Add()([_dense(found, "own_scores", *head.scores), usual])
     if gate is not None:

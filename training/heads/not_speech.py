@@ -69,7 +69,8 @@ def gate(heard: Heard, sounds: Sounds, found: Sequence[Floats], group: int | Non
     Args:
         heard: speech.
         sounds: what is none; all kinds count alike, and together as much as all speech.
-        found: their embeddings, as they are and varied, each `[sounds, size]`.
+        found: their embeddings, scaled as those of speech, as they are and varied, each
+            `[sounds, size]`.
         group: of the kinds that are not learnt.
     """
     learnt = ~np.array(sounds.kept_out(group))
@@ -78,16 +79,15 @@ def gate(heard: Heard, sounds: Sounds, found: Sequence[Floats], group: int | Non
     is_speech = np.arange(len(x)) < len(heard.weights)
     _, places, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     own = 1 / counts[places]
-    middle, scale = x.mean(axis=0), 1 / (x.std(axis=0) + 1e-6)
     weights, bias = logistic.solve(
-        ((x - middle) * scale).astype(np.float32),
+        x,
         np.stack([is_speech, ~is_speech], axis=1).astype(np.float32),
         np.ones((len(x), 2), bool),
         np.concatenate([heard.weights / heard.weights.sum(), own / own.sum()]),
         _PENALTY,
     )
-    direction = scale * (weights[:, 0] - weights[:, 1])
-    usual = bias[0] - bias[1] - middle @ direction
+    direction = weights[:, 0] - weights[:, 1]
+    usual = bias[0] - bias[1]
     # Speech matters more than what is taken for it: nearly all of it must pass.
     least = -np.quantile(heard.embeddings @ direction, 1 - _OPEN)
     return direction[:, None].astype(np.float32), np.array([max(usual, least)], np.float32)

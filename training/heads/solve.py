@@ -21,7 +21,6 @@ _DRAWS = 3
 _TAKEN = 0.8
 """How much of what an emotion is expected to do is taken out of the voice. All of it costs a
 point of what ten words bring; without, ten angry words make the next angry one a calm one."""
-_LEAST = 1e-6
 
 
 Dense = tuple[Floats, Floats]
@@ -33,7 +32,7 @@ class Heard:
     """Utterances as the layers before the last ones find them, and what they are."""
 
     embeddings: Floats
-    """`[n, size]`."""
+    """`[n, size]`, of mean 0 and deviation 1."""
     speakers: NDArray[Any]
     emotions: NDArray[np.int_]
     """Places in the labels, `[n]`."""
@@ -55,7 +54,7 @@ class Head:
     """Embedding → logits at first hearing."""
     mood: Floats
     """Their probabilities → what they take out of the voice."""
-    voice: Dense
+    voice: Floats
     """Embedding → voice."""
     scores: Dense
     """Embedding → scores."""
@@ -72,15 +71,13 @@ def solve(heard: Heard, *, penalty: float, directions: int, prior: float, seed: 
 
     Args:
         heard: what to learn from.
-        penalty: of the weights, as in `logistic.solve`, for an embedding of deviation 1.
+        penalty: of the weights, as in `logistic.solve`.
         directions: of the voice that tell people apart, beside those that the scores need.
         prior: with how many utterances the mean of all voices weighs in a baseline.
         seed: of the baselines.
     """
     rng = np.random.default_rng(seed)
-    scale = 1 / (heard.embeddings.std(axis=0) + _LEAST)
-    middle = heard.embeddings.mean(axis=0)
-    z = ((heard.embeddings - middle) * scale).astype(np.float32)
+    z = heard.embeddings
     first, first_bias = logistic.solve(z, heard.targets, heard.known, heard.weights, penalty)
     said = softmax(z @ first + first_bias)
     mood = _TAKEN * _mood(z, said, heard)
@@ -105,15 +102,11 @@ def solve(heard: Heard, *, penalty: float, directions: int, prior: float, seed: 
     turned = kept @ found.weights
     back = np.linalg.inv(found.weights)[:, : scores.shape[1] - 1]
 
-    def unscaled(weights: Floats, biases: Floats | float = 0.0) -> Dense:
-        own = scale[:, None] * weights
-        return own.astype(np.float32), (biases - middle @ own).astype(np.float32)
-
     return Head(
-        first=unscaled(first, first_bias),
+        first=(first, first_bias),
         mood=(-mood @ turned).astype(np.float32),
-        voice=unscaled(turned),
-        scores=unscaled(scores, bias),
+        voice=turned.astype(np.float32),
+        scores=(scores, bias),
         baseline=np.pad(-back, ((0, 0), (1, 0))).astype(np.float32),
         mean=found.mean,
         spread=found.spread,
