@@ -49,6 +49,7 @@ def kept(folder: Path) -> dict[Path, dict[str, float]]:
     return {file: json.loads(file.read_text())["uar"] for file in files}
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_every_fold_is_tried_in_every_condition(made: Path) -> None:
     found = kept(made)
@@ -58,6 +59,7 @@ def test_every_fold_is_tried_in_every_condition(made: Path) -> None:
     assert all(set(uar) == NAMES for uar in found.values())
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_one_seed_is_tried(made: Path) -> None:
     text = CONFIG.replace("subject-independent = [1]", "random = [1]\nsubject-independent = [3, 1]")
@@ -68,6 +70,7 @@ def test_one_seed_is_tried(made: Path) -> None:
     assert len(asked) == 3
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_as_it_is_is_what_was_measured(made: Path) -> None:
     """Whole clips, cut again, say what their utterances said."""
@@ -77,6 +80,7 @@ def test_as_it_is_is_what_was_measured(made: Path) -> None:
         assert uar[AS_IT_IS] == pytest.approx(evaluate.figures(*scores.known)["uar"])
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_card_and_report_tell_it(made: Path) -> None:
     figures = bundle.read_card(made / "models" / "mlp").metrics["robustness"]
@@ -92,6 +96,7 @@ def test_card_and_report_tell_it(made: Path) -> None:
         assert name in page
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_run_that_was_cut_off_goes_on(made: Path) -> None:
     """What is there stays, even if it is wrong; what is not is measured again."""
@@ -105,6 +110,7 @@ def test_a_run_that_was_cut_off_goes_on(made: Path) -> None:
     assert kept(made)[cut] == before | {"telephone": 0.125}
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_other_settings_are_measured_anew_and_none_need_nothing(made: Path) -> None:
     for text, names in (

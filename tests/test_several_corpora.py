@@ -39,6 +39,7 @@ kind = "float16"
 """
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_corpora_whose_emotions_differ_make_one_network(tmp_path: Path) -> None:
     tiny_corpus.write(tmp_path / "data", actors=4)
