@@ -32,6 +32,8 @@ def config(**augmentation: object) -> Config:
                 "dilations": (1, 2),
             },
             "augmentation": augmentation,
+            "data": {"corpora": ("nemo",)},
+            "head": {},
             "teaching": {
                 "weights": "encoder.npz",
                 "corpora": ("nemo",),

@@ -43,3 +43,18 @@ def test_what_cannot_be_extended_is_one_line(tmp_path: Path, extends: str, why: 
     (tmp_path / "mine.toml").write_text(f"extends = {extends}\n")
     with pytest.raises(ConfigError, match=f"^[^\n]*{why}[^\n]*$"):
         config.load(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("tables", "why"),
+    [
+        ('[teaching]\nweights = "x.npz"\ncorpora = ["nemo"]', r"without \[head\]"),
+        ('[head]\n[teaching]\nweights = "x.npz"\ncorpora = ["tess"]', r"tess is not in \[data\]"),
+    ],
+)
+def test_teaching_needs_sounds_and_a_use(tmp_path: Path, tables: str, why: str) -> None:
+    own = 'extends = "base.toml"\nname = "mine"\n[data]\ncorpora = ["ravdess", "nemo"]\n' + tables
+    (tmp_path / "base.toml").write_bytes((FOLDER / "cnn.toml").read_bytes())
+    (tmp_path / "mine.toml").write_text(own)
+    with pytest.raises(ConfigError, match=why):
+        config.load(tmp_path / "mine.toml")

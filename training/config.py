@@ -185,6 +185,17 @@ class Config(Task):
                 raise ValueError(f"robustness: it is measured by the protocol {STRICT}")
         return self
 
+    @model_validator(mode="after")
+    def _taught_for_a_head(self) -> "Config":
+        if self.teaching is None:
+            return self
+        if self.head is None:
+            raise ValueError("teaching: without [head] nothing is made of it")
+        known = {*self.data.trained, *self.data.test_only}
+        if unknown := set(self.teaching.corpora) - known:
+            raise ValueError(f"teaching.corpora: {min(unknown)} is not in [data]")
+        return self
+
     def with_weights(self, weights: str) -> "Config":
         """With other pretrained weights, in whichever network takes some.
 

@@ -92,11 +92,16 @@ def keep(network: keras.Model, stages: Sequence[Backup], folder: Path) -> None:
         for figure in stages[0].history
     }
     whole.write_json(folder / HISTORY_FILE, history)
+    save(network, folder)
+    for backup in stages:
+        backup.remove()
+
+
+def save(network: keras.Model, folder: Path) -> None:
+    """Write `model.keras`, whole or not at all."""
     part = folder / f"part.{MODEL_FILE}"
     network.save(part)
     part.replace(folder / MODEL_FILE)
-    for backup in stages:
-        backup.remove()
 
 
 class _GoOn(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types

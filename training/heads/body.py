@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training import provenance, teaching
+from training import fitting, provenance, teaching
 from training.config import Config
 from training.recordings import Recordings
-from training.runs import MODEL_FILE, Fold, Run
+from training.runs import Fold, Run
 from training.sides import Split
 
 TAUGHT = "teaching"
@@ -36,7 +36,7 @@ def body(
     clips = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]
     fold.begin({"train": recordings.hash_of(clips)}, provenance.made())
     if options is None or not listened:
-        teaching.build(config, data).save(fold.path / MODEL_FILE)
+        fitting.save(teaching.build(config, data), fold.path)
         return fold
     people = sorted({recordings.clips[i].speaker for i in clips})
     judges = set(np.random.default_rng(seed).permutation(people)[: options.validators])

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from serd.audio import Floats
-from training import whole
+from training import fitting, whole
 from training.config import Config
 from training.heads import body, hearing, layers, not_speech
 from training.heads.solve import Heard, solve
 from training.recordings import Recordings
-from training.runs import ADAPTATION_FILE, MODEL_FILE, Fold, Run
+from training.runs import ADAPTATION_FILE, Fold, Run
 from training.schedules import Head
 from training.sides import Split
 from training.targets import UNKNOWN, Targets
@@ -67,9 +67,7 @@ def fit(
         "spread": head.spread.tolist(),
     }
     whole.write_json(fold.path / ADAPTATION_FILE, adaptation)
-    part = fold.path / f"part.{MODEL_FILE}"
-    layers.added(network, scale, head, gate).save(part)
-    part.replace(fold.path / MODEL_FILE)
+    fitting.save(layers.added(network, scale, head, gate), fold.path)
 
 
 def _rows(recordings: Recordings, split: Split) -> list[int]:
