@@ -106,7 +106,7 @@ def test_a_run_that_was_cut_off_goes_on(made: Path) -> None:
     cut.write_text(json.dumps(content))
     done = serd_train(made, "evaluate", "mlp.toml", "--data", "data")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "subject-independent, float32, noise, 0 dB: uar " in done.stdout
+    assert "subject-independent, float32, robustness, noise, 0 dB: " in done.stdout
     assert kept(made)[cut] == before | {"telephone": 0.125}
 
 
