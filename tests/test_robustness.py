@@ -125,6 +125,7 @@ def test_other_settings_are_measured_anew_and_none_need_nothing(made: Path) -> N
         assert 0.125 not in [uar["telephone"] for uar in kept(made).values()]
 
 
+@pytest.mark.system
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("text", "said"),
