@@ -19,7 +19,7 @@ BRANCHES = {
     "mfcc": {"kind": "lstm", "units": (8,)},
     "cepstrum": {"kind": "light_sernet", "paths": 4, "channels": (4, 4, 4, 4), "width": 8},
     "cepstra": {"kind": "tim_net", "filters": 8, "blocks": 1},
-    "heard": {"kind": "pupil", "stem": 12, "width": 6, "dilations": (1,)},
+    "heard": {"kind": "whisper", "layers": 1, "width": 12, "keys": 1, "stem": 4, "positions": 3},
     "image": {"kind": "mobilenetv2", "weights": "none"},
     "statistics": {"kind": "mlp", "hidden": (8,)},
 }

@@ -12,7 +12,7 @@ FRAMED = {
     "lstm": ((64, 41), {"units": (8, 8)}),
     "light_sernet": ((128, 40), {"paths": 4, "channels": (4, 4, 4, 4), "width": 8}),
     "tim_net": ((64, 39), {"filters": 8, "blocks": 4}),
-    "pupil": ((64, 80), {"stem": 12, "width": 6, "dilations": (1, 2)}),
+    "whisper": ((64, 80), {"layers": 2, "width": 12, "keys": 1, "stem": 4, "positions": 3}),
     "mobilenetv2": ((160, 160), {"weights": "none"}),
 }
 

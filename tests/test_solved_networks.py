@@ -30,11 +30,14 @@ subject-independent = [1]
 [inputs.log_mel]
 frames = 160
 [network]
-kind = "pupil"
-weights = "encoder.npz"
-stem = 12
-width = 8
-dilations = [1, 2]
+kind = "whisper"
+layers = 2
+width = 12
+stem = 6
+positions = 4
+keys = 1
+values = 1
+hidden = 12
 [augmentation]
 gain_db = 4
 [training]
@@ -45,7 +48,6 @@ corpora = ["folder:voices"]
 layers = 2
 size = 8
 epochs = 2
-frames = 80
 batch_size = 4
 validators = 1
 [head]

@@ -8,14 +8,15 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="needs the extra training")
 
-from serd.audio import pcm_to_float  # noqa: E402
+from serd.audio import Pcm, pcm_to_float  # noqa: E402
 from serd.features import extract  # noqa: E402
-from tests.whisper_file import arrays  # noqa: E402
-from training import teaching  # noqa: E402
+from tests.whisper_file import WIDTH, arrays  # noqa: E402
+from training import states, teaching  # noqa: E402
 from training.config import Config  # noqa: E402
-from training.dataset import Utterance  # noqa: E402
+from training.states import Teacher  # noqa: E402
+from training.teaching import Speech  # noqa: E402
 
-FRAMES, WINDOW = 80, 160
+WINDOW = 160
 
 
 def config(**augmentation: object) -> Config:
@@ -25,11 +26,14 @@ def config(**augmentation: object) -> Config:
             "version": "1",
             "inputs": {"log_mel": {"frames": WINDOW}},
             "network": {
-                "kind": "pupil",
-                "weights": "encoder.npz",
-                "stem": 12,
-                "width": 8,
-                "dilations": (1, 2),
+                "kind": "whisper",
+                "layers": 2,
+                "width": WIDTH,
+                "stem": 6,
+                "positions": 4,
+                "keys": 1,
+                "values": 1,
+                "hidden": 12,
             },
             "augmentation": augmentation,
             "data": {"corpora": ("nemo",)},
@@ -40,10 +44,10 @@ def config(**augmentation: object) -> Config:
                 "layers": 2,
                 "size": 6,
                 "epochs": 8,
-                "frames": FRAMES,
                 "batch_size": 8,
                 "learning_rate": 1e-2,
-                "average": 0,
+                "own_epochs": 2,
+                "own_learning_rate": 2e-3,
             },
         }
     )
@@ -55,72 +59,118 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def utterances(count: int, seed: int) -> list[Utterance]:
-    """Of 0.5 to 2.5 s, tones that come and go."""
+def sounds(count: int, seed: int) -> list[Pcm]:
+    """Of 0.5 to 1.6 s, tones that come and go."""
     rng = np.random.default_rng(seed)
     found = []
-    for clip in range(count):
-        length = int(rng.integers(8_000, 40_000))
+    for _ in range(count):
+        length = int(rng.integers(8_000, 25_000))
         t = np.arange(length) / 16_000
         tone = np.sin(2 * np.pi * rng.uniform(100, 3000) * t) * np.sin(2 * np.pi * 2 * t)
-        sound = 8_000 * tone + rng.normal(0, 100, length)
-        found.append(Utterance(clip, sound.astype(np.int16), {}))
+        found.append((8_000 * tone + rng.normal(0, 100, length)).astype(np.int16))
     return found
 
 
+def teacher(data: Path, some: list[Pcm]) -> Teacher:
+    own = config()
+    return Teacher(own, teaching.options_of(own), some, data, data / "cache")
+
+
+def speech(count: int, seed: int, data: Path) -> Speech:
+    some = sounds(count, seed)
+    return Speech(some, list(teacher(data, sounds(20, 1)).hear(some)), ["a", "b"] * (count // 2))
+
+
+def losses(folder: Path) -> list[float]:
+    return json.loads((folder / "history.json").read_text())["loss"]
+
+
 def test_it_learns_and_leaves_a_network_that_gives_embeddings(data: Path) -> None:
-    own, judges = utterances(64, 1), utterances(16, 2)
-    teaching.teach(config(), own, judges, 1, data, data / "run", data / "cache")
-    losses = json.loads((data / "run" / "history.json").read_text())["val_loss"]
-    assert len(losses) == 8
-    assert losses[-1] < 0.75 * losses[0]
+    own, judges = speech(64, 1, data), speech(16, 2, data)
+    teaching.teach(config(), own, judges, 1, data, data / "run")
+    assert len(losses(data / "run")) == 8
+    assert losses(data / "run")[-1] < 0.5 * losses(data / "run")[0]
     network = keras.models.load_model(data / "run" / "model.keras")
-    assert network.output_shape == (None, 16)
+    assert network.output_shape == (None, 4 * WIDTH)
     assert {x.name: x.shape[1] for x in network.inputs} == {
         "log_mel": WINDOW,
         "log_mel_mask": WINDOW,
     }
+    teaching.teach(config(), own, judges, 1, data, data / "on", before=data / "run")
+    assert len(losses(data / "on")) == 2
+    assert losses(data / "on")[0] < losses(data / "run")[3]
 
 
 def test_the_encoder_hears_every_sound_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, judges = utterances(10, 1), utterances(4, 2)
-    teaching.teach(config(), own, judges, 1, data, data / "run", data / "cache")
+    first = teacher(data, sounds(10, 1)).hear(sounds(4, 2))
 
     def deaf(*_: object) -> None:
         raise AssertionError("heard again")
 
-    monkeypatch.setattr(teaching.whisper, "teacher", deaf)
-    teaching.teach(config(), own, judges, 2, data, data / "again", data / "cache")
+    monkeypatch.setattr(states.whisper, "teacher", deaf)
+    assert (teacher(data, sounds(10, 1)).hear(sounds(4, 2)) == first).all()
     with pytest.raises(AssertionError, match="heard again"):
-        teaching.teach(config(), own[1:], judges, 1, data, data / "other", data / "cache")
+        teacher(data, sounds(10, 1)).hear(sounds(4, 3))
+    with pytest.raises(AssertionError, match="heard again"):
+        teacher(data, sounds(9, 1)).hear(sounds(4, 2))
+
+
+def test_what_is_told_are_main_components(data: Path) -> None:
+    """Together of variance 1, and none that could be told from another one."""
+    some = sounds(20, 1)
+    found = teacher(data, some).hear(some).astype(np.float32)
+    rows = found[found.any(axis=2)]
+    assert rows.mean(axis=0) == pytest.approx(0, abs=1e-2)
+    square = rows.T @ rows / len(rows)
+    assert np.trace(square) == pytest.approx(len(square), rel=0.01)
+    assert square - np.diag(np.diag(square)) == pytest.approx(0, abs=0.02)
+
+
+def test_every_corpus_is_heard_as_often(data: Path) -> None:
+    """A sound's loudness tells whose it is."""
+    rng = np.random.default_rng(0)
+    loud, quiet = (rng.normal(0, scale, (8, 16_000)).astype(np.int16) for scale in (3000, 30))
+    states_ = [np.full((WINDOW // 2, 1), who, np.float16) for who in (1, 2, 2, 2, 2, 2, 2, 2)]
+    some = Speech([loud[0], *quiet[1:]], states_, ["loud", *["quiet"] * 7])
+    told = teaching.Lessons(some, config(), data, 1)[0][1]
+    assert sorted(told[:, 0, 0]) == [1] * 4 + [2] * 4
+
+
+def test_means_and_spreads_are_compared_too() -> None:
+    """Each in proportion to how much it differs from window to window: here by 1."""
+    turns = np.where(np.arange(WINDOW // 2) % 2, 1, -1)[:, None]
+    heard = [(mean + spread * turns).astype(np.float16) for mean, spread in ((5, 1), (7, 3))]
+    own = Speech([np.zeros(WINDOW * 160, np.int16)] * 2, heard, ["a", "a"])
+    distance = teaching._Distance(own, teaching.options_of(config()))
+    told = np.ones((1, WINDOW // 2, 2), np.float32)
+    told[0, :, :1] = turns[: WINDOW // 2]
+    told[:, 30:] = 0
+    share = teaching.options_of(config()).sums
+    for mean, spread, off in ((0, 1, 0), (0.5, 1, 0.25), (0, 2, 1)):
+        guess = (mean + spread * turns[None, : WINDOW // 2]).astype(np.float32)
+        assert float(distance(told, guess)) == pytest.approx((1 + share) * off, rel=0.01)
+        guess[:, 30:] = 9
+        assert float(distance(told, guess)) == pytest.approx((1 + share) * off, rel=0.01)
 
 
 def test_what_is_told_belongs_to_what_is_heard(data: Path) -> None:
-    """States that name their step, and sound that names its time."""
-    length = WINDOW * 160
-    sound = (np.arange(length) / length * 20_000).astype(np.int16)  # grows louder and louder
-    states = np.arange(WINDOW // 2, dtype=np.float16)[None, :, None] + 1
-    lessons = teaching.Lessons([sound] * 32, np.repeat(states, 32, axis=0), config(), data, 1)
-    inputs, told = lessons[0]
-    assert told.shape == (8, FRAMES // 2, 2)
-    starts = set()
-    for features, steps in zip(inputs["log_mel"], told, strict=True):
-        first = int(steps[0, 0]) - 1
-        starts.add(first)
-        begin = first * 320
-        heard = extract(
-            pcm_to_float(sound[begin : begin + FRAMES * 160]), config().specs["log_mel"]
-        )
-        assert features == pytest.approx(heard[:FRAMES], abs=1e-5)
-        assert (np.diff(steps[:, 0]) == 1).all()
-        assert (steps[:, 1] == 1).all()
-    assert len(starts) > 3
+    """Each sound's loudness is its states' number."""
+    rng = np.random.default_rng(0)
+    some = [rng.normal(0, 3 ** (n + 1), 8_000).astype(np.int16) for n in range(8)]
+    numbers = [np.full((WINDOW // 2, 1), n, np.float16) for n in range(8)]
+    inputs, told = teaching.Lessons(Speech(some, numbers, ["a"] * 8), config(), data, 1)[0]
+    assert sorted(told[:, 0, 0]) == list(range(8))
+    for features, mask, steps in zip(*inputs.values(), told, strict=True):
+        heard = extract(pcm_to_float(some[int(steps[0, 0])]), config().specs["log_mel"])
+        assert features[: len(heard)] == pytest.approx(heard, abs=1e-5)
+        assert mask.sum() == len(heard)
+        assert steps[:, 1].sum() == len(heard) // 2 + 1
 
 
 def test_what_is_filled_up_does_not_count(data: Path) -> None:
     short = np.random.default_rng(0).normal(0, 1000, 4_800).astype(np.int16)  # 30 frames
-    states = np.ones((8, WINDOW // 2, 3), np.float16)
-    lessons = teaching.Lessons([short] * 8, states, config(), data, 1)
+    same = np.ones((WINDOW // 2, 3), np.float16)
+    lessons = teaching.Lessons(Speech([short] * 8, [same] * 8, ["a"] * 8), config(), data, 1)
     inputs, told = lessons[0]
     assert (inputs["log_mel_mask"].sum(axis=1) == 31).all()
     assert (told[:, :, -1].sum(axis=1) == 16).all()
@@ -128,14 +178,13 @@ def test_what_is_filled_up_does_not_count(data: Path) -> None:
 
 
 def test_an_epoch_is_the_same_after_a_cut(data: Path) -> None:
-    sounds = [u.samples for u in utterances(24, 1)]
-    states = np.zeros((24, WINDOW // 2, 2), np.float16)
+    own = speech(24, 1, data)
     some = config(gain_db=6, noise_snr_db=(10, 30))
-    one, two = (teaching.Lessons(sounds, states, some, data, 1) for _ in range(2))
+    one, two = (teaching.Lessons(own, some, data, 1) for _ in range(2))
     one.on_epoch_end()
     two.go_on_with(1)
     for index in range(len(one)):
         assert one[index][0]["log_mel"] == pytest.approx(two[index][0]["log_mel"])
     assert not np.allclose(
-        one[0][0]["log_mel"], teaching.Lessons(sounds, states, some, data, 1)[0][0]["log_mel"]
+        one[0][0]["log_mel"], teaching.Lessons(own, some, data, 1)[0][0]["log_mel"]
     )

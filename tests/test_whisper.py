@@ -124,6 +124,19 @@ def test_what_is_no_such_file_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [(0, (2, 5), (5, 1)), (5, (2, 2), (2, 1)), (-1, (2,), (1,)), (8, (2,), (-9,))],
+)
+def test_arrays_reach_no_further_than_their_storage(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    whole = whisper_weights._tensor(np.arange(8), 0, (2, 4), (1, 2))
+    assert whole.tolist() == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    with pytest.raises(ValueError, match="beyond"):
+        whisper_weights._tensor(np.arange(8), offset, shape, strides)
+
+
 def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:
     torch_file(tmp_path / "evil.pt", "os", "system")
     with pytest.raises(NetworkError, match=r"os\.system"):

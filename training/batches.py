@@ -86,7 +86,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
         rng = self._rng(-1)
         each = -(-len(self._utterances) // len(self._groups))
         drawn = [
-            _drawn(own, each // len(parts) + (place < each % len(parts)), rng)
+            drawn(own, each // len(parts) + (place < each % len(parts)), rng)
             for parts in self._groups
             for place, own in enumerate(parts)
         ]
@@ -106,7 +106,7 @@ def _groups(examples: Examples, *, by_corpus: bool) -> list[list[NDArray[np.int_
     return groups
 
 
-def _drawn(own: NDArray[np.int_], count: int, rng: np.random.Generator) -> NDArray[np.int_]:
+def drawn(own: NDArray[np.int_], count: int, rng: np.random.Generator) -> NDArray[np.int_]:
     """So many of these, none again before all were drawn."""
     rounds = max(1, -(-count // len(own)))
     return np.concatenate([rng.permutation(own) for _ in range(rounds)])[:count]

@@ -191,6 +191,8 @@ class Config(Task):
             return self
         if self.head is None:
             raise ValueError("teaching: without [head] nothing is made of it")
+        if self.network["kind"] != "whisper":
+            raise ValueError("teaching: only a network of kind whisper can be taught")
         known = {*self.data.trained, *self.data.test_only}
         if unknown := set(self.teaching.corpora) - known:
             raise ValueError(f"teaching.corpora: {min(unknown)} is not in [data]")

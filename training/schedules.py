@@ -51,10 +51,12 @@ class Teaching(Schedule):
     """So many of the encoder's layers are guessed."""
     size: int = Field(256, gt=0)
     """So many main components of their states are."""
-    steps: str = "steps"
-    """The network's layer that they are guessed from."""
-    frames: int = Field(200, gt=0, multiple_of=2)
-    """Of a window, as many are listened to at once."""
+    sums: float = Field(0.3, ge=0)
+    """What means and spreads over time weigh beside the steps."""
+    average: float = Field(0, ge=0, lt=1)
+    own_epochs: int = Field(0, ge=0)
+    """Afterwards, in each fold, of its training side, in which all corpora weigh alike."""
+    own_learning_rate: float = Field(1e-3, gt=0)
 
 
 class Head(Table):

@@ -1,74 +1,91 @@
 """A network learns from Whisper's encoder, without labels, before it learns emotions.
 
 At each step it guesses the states of the encoder's first layers, of speech that the encoder hears
-as it is and the network varied: in noise, in rooms, by telephone. What is learnt is kept, the guess
-is thrown away.
+as it is and the network varied: in noise, in rooms, by telephone. Most of what differs from step to
+step is which sound is spoken; what is to be known of a voice is in the means and the spreads over
+time, so that these are compared too.
+
+First it learns of speech that no fold tests, once for all folds; then, for each of them, of those
+who train there. What is learnt is kept, the guess is thrown away.
 
 Reference:
     Hinton et al., Distilling the knowledge in a neural network, 2015, arXiv 1503.02531.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
-from rich.progress import track
 
 from serd.audio import Floats, Pcm, pcm_to_float
-from serd.classifier import fill, mask, windows
+from serd.classifier import fill, mask
 from serd.features import extract
-from serd.settings import reason
-from training import fitting, networks
+from training import fitting, networks, whole
 from training.augment import Augmenter
 from training.backup import Backup
-from training.batches import window_samples
-from training.config import Config, Window
-from training.dataset import CacheError, Utterance
-from training.networks import whisper
+from training.batches import drawn
+from training.config import Config
+from training.networks import narrowing, whisper
+from training.runs import MODEL_FILE
 from training.schedules import Teaching
 
-_AT_ONCE = 16
+_GUESS = "guess"
+_GUESS_FILE = "guess.npz"
 _SAMPLE = 500
-"""Windows that the main components of the states are found in."""
-_LEAST = 1e-6
+"""Windows that tell how much means and spreads differ."""
+_LEAST = 1e-3
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Windows of speech, and what the encoder made of them."""
+
+    sounds: list[Pcm]
+    """int16 `[n]` each."""
+    states: list[NDArray[np.float16]]
+    """`[steps, size]` each."""
+    corpora: list[str]
+    """That each is of."""
+
+
+Lesson = tuple[dict[str, Floats], Floats]
+"""Inputs, and states beside a 1 for each step that counts; of a window, or of many."""
 
 
 class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
-    """Batches of windows, varied, with the states of the encoder that heard them as they are."""
+    """Batches of windows, varied, with the states of the encoder that heard them as they are.
 
-    def __init__(
-        self,
-        sounds: Sequence[Pcm],
-        states: NDArray[np.float16],
-        config: Config,
-        data: Path,
-        seed: int,
-    ) -> None:
+    In each epoch every corpus is heard as often as any other.
+    """
+
+    def __init__(self, speech: Speech, config: Config, data: Path, seed: int) -> None:
         """Prepare.
 
         Args:
-            sounds: windows, int16 `[n]`.
-            states: of each, float16 `[windows, steps, size]`.
+            speech: to learn from.
             config: with `[teaching]`.
             data: where noise and rooms are.
             seed: of order and variation.
         """
         super().__init__()
-        self._sounds = sounds
-        self._states = states
+        self._speech = speech
         self._config = config
-        self._options = _teaching(config)
+        self._options = options_of(config)
         self._augmenter = Augmenter(config.augmentation, data)
         self._seed = seed
+        corpora = np.array(speech.corpora)
+        self._corpora = [np.flatnonzero(corpora == name) for name in np.unique(corpora)]
         self._epoch = -1
         self.go_on_with(0)
 
     def __len__(self) -> int:
-        return max(1, len(self._sounds) // self._options.batch_size)
+        return max(1, len(self._order) // self._options.batch_size)
 
     def on_epoch_end(self) -> None:
         self.go_on_with(self._epoch + 1)
@@ -78,29 +95,27 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
         if epoch != self._epoch:
             self._epoch = epoch
             rng = np.random.default_rng([self._seed, epoch])
-            self._order = rng.permutation(len(self._sounds))
+            each = -(-len(self._speech.sounds) // len(self._corpora))
+            self._order = rng.permutation(
+                np.concatenate([drawn(own, each, rng) for own in self._corpora])
+            )
 
-    def __getitem__(self, index: int) -> tuple[dict[str, Floats], Floats]:
+    def __getitem__(self, index: int) -> Lesson:
         size = self._options.batch_size
         rng = np.random.default_rng([self._seed, self._epoch, index + 1])
         rows = [self._lesson(i, rng) for i in self._order[index * size : (index + 1) * size]]
         inputs = {name: np.stack([row[0][name] for row in rows]) for name in rows[0][0]}
         return inputs, np.stack([row[1] for row in rows])
 
-    def _lesson(self, i: int, rng: np.random.Generator) -> tuple[dict[str, Floats], Floats]:
-        """A part of a window, and what is to be guessed, beside a 1 for each step that counts."""
+    def _lesson(self, i: int, rng: np.random.Generator) -> Lesson:
+        """A window, and what is to be guessed, beside a 1 for each step that counts."""
         ((name, window),) = self._config.inputs.items()
-        hop, frames = window.features.hop_length, self._options.frames
-        samples = pcm_to_float(self._sounds[i])
-        stride = hop * whisper.STRIDE
-        spare = (samples.size - frames * hop) // stride
-        start = int(rng.integers(0, spare + 1)) if spare > 0 else 0
-        own = self._augmenter(samples[start * stride :][: frames * hop], rng)
+        frames = window.shape[0]
+        own = self._augmenter(pcm_to_float(self._speech.sounds[i]), rng)
         features = extract(own, window.features)
-        steps = frames // whisper.STRIDE
-        states = self._states[i, start : start + steps]
-        real = min(-(-len(features) // whisper.STRIDE), steps, len(states))
-        told = np.zeros((steps, states.shape[1] + 1), np.float32)
+        states = self._speech.states[i]
+        real = min(-(-len(features) // whisper.STRIDE), len(states))
+        told = np.zeros((len(states), states.shape[1] + 1), np.float32)
         told[:real, :-1] = states[:real]
         told[:real, -1] = 1
         inputs = {name: fill(features, frames), f"{name}_mask": mask(len(features), frames)}
@@ -109,12 +124,12 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
 
 def teach(
     config: Config,
-    own: Sequence[Utterance],
-    held_out: Sequence[Utterance],
+    own: Speech,
+    held_out: Speech,
     seed: int,
     data: Path,
     folder: Path,
-    cache: Path,
+    before: Path | None = None,
 ) -> None:
     """Teach a network to the end of the schedule.
 
@@ -126,124 +141,105 @@ def teach(
         data: where the weights, noise and rooms are.
         folder: for `model.keras`, which gives the embedding, and `history.json`; what was cut
             off goes on after its last epoch.
-        cache: for the encoder's states.
+        before: such a folder of a network to go on with; without, a new one is begun.
 
     Raises:
         NetworkError: the weights cannot be had.
-        CacheError: the states cannot be kept.
         BackupError: as in `backup`.
     """
-    options = _teaching(config)
+    options = options_of(config)
     folder.mkdir(parents=True, exist_ok=True)
-    sounds, judges = _windows(own, config), _windows(held_out, config)
-    states = _states([*sounds, *judges], config, data, cache)
     fitting.begin(seed)
-    taught = build(config, data, options.frames)
-    steps = taught.get_layer(options.steps).output
-    guess = layers.Dense(states.shape[-1], name="guess")(steps)
-    network = keras.Model(taught.inputs, guess)
+    lessons = Lessons(own, config, data, seed)
+    taught = build(config, data)
+    steps = taught.get_layer(whisper.STEPS).output
+    guess = layers.Dense(own.states[0].shape[-1], name=_GUESS)
+    network = keras.Model(taught.inputs, guess(steps))
     backup = Backup(folder / "backup-teaching")
+    if before is not None:
+        taught.set_weights(keras.models.load_model(before / MODEL_FILE).get_weights())
+        with np.load(before / _GUESS_FILE) as arrays:
+            guess.set_weights([arrays["weights"], arrays["bias"]])
+    else:
+        some = [lessons[i] for i in range(min(len(lessons), -(-_SAMPLE // options.batch_size)))]
+        narrowing.fit(
+            taught,
+            data / options.weights,
+            [np.concatenate(x) for x in zip(*(lesson[0].values() for lesson in some), strict=True)],
+        )
+        guess.set_weights(_solved(keras.Model(taught.inputs, steps), some))
     fitting.stage(
         network,
-        Lessons(sounds, states[: len(sounds)], config, data, seed),
-        Lessons(judges, states[len(sounds) :], config, data, seed),
+        lessons,
+        Lessons(held_out, config, data, seed),
         options,
-        _Distance(),
+        _Distance(own, options),
         backup,
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
+        epochs=options.epochs if before is None else options.own_epochs,
+        learning_rate=options.learning_rate if before is None else options.own_learning_rate,
     )
-    full = build(config, data)
-    full.set_weights(taught.get_weights())
-    fitting.keep(full, [backup], folder)
+    weights, bias = guess.get_weights()
+    packed = io.BytesIO()
+    np.savez(packed, weights=weights, bias=bias)
+    whole.write(folder / _GUESS_FILE, packed.getvalue())
+    fitting.keep(taught, [backup], folder)
 
 
-def build(config: Config, data: Path, frames: int | None = None) -> keras.Model:
-    """The network up to its embedding, over so many frames, or as many as it is configured for."""
-    shapes = {
-        name: window.shape if frames is None else (frames, *window.shape[1:])
-        for name, window in config.inputs.items()
-    }
+def build(config: Config, data: Path) -> keras.Model:
+    """The network up to its embedding."""
+    shapes = {name: window.shape for name, window in config.inputs.items()}
     return keras.Model(*networks.embed(shapes, **config.with_weights_below(data).network))
 
 
+def _solved(network: keras.Model, lessons: Sequence[Lesson]) -> list[Floats]:
+    """What guesses best, by least squares, out of the steps that a network gives."""
+    found = [(np.asarray(network.predict_on_batch(x)), told) for x, told in lessons]
+    counts = [told[..., -1] > 0 for _, told in found]
+    steps = np.concatenate([x[own] for (x, _), own in zip(found, counts, strict=True)])
+    told = np.concatenate([y[own][:, :-1] for (_, y), own in zip(found, counts, strict=True)])
+    mean, middle = steps.mean(axis=0, dtype=np.float64), told.mean(axis=0, dtype=np.float64)
+    apart = steps - mean
+    square = apart.T @ apart
+    square += _LEAST * np.trace(square) / len(square) * np.eye(len(square))
+    weights = np.linalg.solve(square, apart.T @ (told - middle))
+    return [weights.astype(np.float32), (middle - mean @ weights).astype(np.float32)]
+
+
 class _Distance(keras.losses.Loss):  # type: ignore[misc] # Keras has no types
-    """Mean square of what the guess is off, at steps that count."""
+    """What the guess is off: at each step, and in its means and spreads over time.
 
-    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        counts = y_true[..., -1:]
-        total = ops.sum(ops.square(y_pred - y_true[..., :-1]) * counts)
-        return total / (ops.sum(counts) * y_pred.shape[-1])
+    The mean square at steps that count; and, each in proportion to its variance from window to
+    window, those of the means and of the spreads.
+    """
+
+    def __init__(self, speech: Speech, options: Teaching) -> None:
+        super().__init__(name="distance")
+        some = speech.states[:: max(1, len(speech.states) // _SAMPLE)]
+        heard = [own[own.any(axis=1)].astype(np.float32) for own in some]
+        self._means = np.var([own.mean(axis=0) for own in heard], axis=0) + _LEAST
+        self._spreads = np.var([own.std(axis=0) for own in heard], axis=0) + _LEAST
+        self._share = options.sums
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Of states and a 1 for what counts, `[b, steps, size + 1]`, and guesses: `[b]`."""
+        told, counts = y_true[..., :-1], y_true[..., -1:]
+        total = ops.maximum(ops.sum(counts, axis=1), 1.0)
+        apart = ops.sum(ops.square(y_pred - told) * counts, axis=1) / total
+        (mean, spread), (own_mean, own_spread) = (_sums(x, counts, total) for x in (told, y_pred))
+        means = ops.square(own_mean - mean) / self._means
+        spreads = ops.square(own_spread - spread) / self._spreads
+        return ops.mean(apart + self._share * (means + spreads), axis=-1)
 
 
-def _teaching(config: Config) -> Teaching:
+def _sums(x: Any, counts: Any, total: Any) -> tuple[Any, Any]:
+    """Mean and spread over the steps that count, `[b, size]` each."""
+    mean = ops.sum(x * counts, axis=1) / total
+    variance = ops.sum(ops.square(x - mean[:, None]) * counts, axis=1) / total
+    return mean, ops.sqrt(variance + _LEAST)
+
+
+def options_of(config: Config) -> Teaching:
+    """Of its teaching; raises NetworkError where there is none."""
     if config.teaching is None:
         raise networks.NetworkError(f"{config.name}: nothing to teach: no [teaching]")
     return config.teaching
-
-
-def _windows(utterances: Sequence[Utterance], config: Config) -> list[Pcm]:
-    length = window_samples(config.inputs)
-    return [window for u in utterances for window in windows(u.samples, length)]
-
-
-def _states(sounds: Sequence[Pcm], config: Config, data: Path, cache: Path) -> NDArray[np.float16]:
-    """What the encoder's layers find in windows, float16 `[windows, steps, size]`.
-
-    Zeros stand behind the ends of the windows. On disk, read as needed: of a corpus it is a
-    gigabyte.
-
-    Raises:
-        CacheError: it cannot be kept.
-    """
-    options = _teaching(config)
-    ((_, window),) = config.inputs.items()
-    weights = data / options.weights
-    key = hashlib.sha256(f"{options.layers} {options.size} {window.model_dump_json()}".encode())
-    key.update(weights.read_bytes())
-    for samples in sounds:
-        key.update(samples.tobytes())
-    kept = cache / "states" / f"{key.hexdigest()[:32]}.npy"
-    if not kept.is_file():
-        teacher = whisper.teacher(window.shape[0], weights, options.layers)
-        part = kept.with_suffix(".part")
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            _write(part, teacher, sounds, config)
-            part.replace(kept)
-        except OSError as error:
-            raise CacheError(f"{kept.parent}: {reason(error)}") from error
-        finally:
-            part.unlink(missing_ok=True)
-    return np.load(kept, mmap_mode="r")
-
-
-def _write(part: Path, teacher: keras.Model, sounds: Sequence[Pcm], config: Config) -> None:
-    """Of the states only their main components, by which the rest is mostly known, are told."""
-    ((_, window),) = config.inputs.items()
-    some = sounds[:: max(1, len(sounds) // _SAMPLE)]
-    rows = np.concatenate(list(_heard(teacher, some, window)))
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0) + _LEAST
-    rows = (rows - mean) / deviation
-    variances, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
-    size = min(_teaching(config).size, len(variances))
-    components = vectors[:, -size:] / np.sqrt(variances[-size:].mean() + _LEAST)
-    shape = (len(sounds), teacher.output.shape[1], size)
-    file = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-    heard = _heard(teacher, sounds, window)
-    for place, states in enumerate(track(heard, "the encoder's states", len(sounds))):
-        file[place, : len(states)] = (states - mean) / deviation @ components
-    file.flush()
-
-
-def _heard(teacher: keras.Model, sounds: Sequence[Pcm], window: Window) -> Iterator[Floats]:
-    """The states of each window, `[steps, size]`."""
-    frames = window.shape[0]
-    for start in range(0, len(sounds), _AT_ONCE):
-        some = [extract(pcm_to_float(x), window.features) for x in sounds[start:][:_AT_ONCE]]
-        lengths = [min(len(x), frames) for x in some]
-        inputs = [np.stack([fill(x, frames) for x in some])]
-        inputs.append(np.stack([mask(length, frames) for length in lengths]))
-        found = ops.convert_to_numpy(teacher.predict_on_batch(inputs))
-        for states, length in zip(found, lengths, strict=True):
-            yield states[: -(-length // whisper.STRIDE)]

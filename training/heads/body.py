@@ -1,14 +1,23 @@
-"""The layers before the last ones: taught once, and shared by all folds that may hear of them."""
+"""The layers before the last ones: taught once for all folds that may hear it, then for each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from serd.audio import Pcm
+from serd.classifier import windows
 from training import fitting, provenance, teaching
+from training.batches import window_samples
 from training.config import Config
 from training.recordings import Recordings
 from training.runs import Fold, Run
+from training.schedules import Teaching
 from training.sides import Split
+from training.states import Teacher
+from training.teaching import Speech
 
 TAUGHT = "teaching"
 """In the place of a protocol: `teaching/seed-1/crema_d+nemo/`."""
@@ -23,33 +32,89 @@ def body(
     data: Path,
     cache: Path,
 ) -> Fold:
-    """The layers for this split; they are taught if no other split has had them taught yet.
+    """The layers for this split, taught if they have not been yet.
 
-    Nobody that is tested, nor anybody of the same corpus, is ever heard by them in training.
+    Of a corpus in which somebody is tested, only the training side is ever heard, and not before
+    the rest is learnt.
     """
     options = config.teaching
     tested = {recordings.clips[i].corpus for i in split.test}
     listened = [name for name in options.corpora if name not in tested] if options else []
-    fold = run.fold(TAUGHT, seed, "+".join(listened).replace("/", "_") or "none")
-    if fold.is_trained:
-        return fold
-    clips = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]
-    fold.begin({"train": recordings.hash_of(clips)}, provenance.made())
+    common = run.fold(TAUGHT, seed, _name(listened))
     if options is None or not listened:
-        fitting.save(teaching.build(config, data), fold.path)
-        return fold
-    people = sorted({recordings.clips[i].speaker for i in clips})
-    judges = set(np.random.default_rng(seed).permutation(people)[: options.validators])
-    each = [u for u in recordings.utterances if recordings.clips[u.clip].corpus in listened]
-    judged = [recordings.clips[u.clip].speaker in judges for u in each]
-    print(f"{config.name}: teaching, seed {seed}, {fold.name}", flush=True)
-    teaching.teach(
-        config,
-        [u for u, apart in zip(each, judged, strict=True) if not apart],
-        [u for u, apart in zip(each, judged, strict=True) if apart],
-        seed,
-        data,
-        fold.path,
-        cache,
-    )
-    return fold
+        if not common.is_trained:
+            common.begin({}, provenance.made())
+            fitting.save(teaching.build(config, data), common.path)
+        return common
+    study = _Study(config, recordings, options, listened, data, cache)
+    if not common.is_trained:
+        everybody = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]
+        people = sorted({recordings.clips[i].speaker for i in everybody})
+        judges = set(np.random.default_rng(seed).permutation(people)[: options.validators])
+        apart = [i for i in everybody if recordings.clips[i].speaker in judges]
+        study.teach(common, sorted({*everybody} - {*apart}), apart, None)
+    if not options.own_epochs:
+        return common
+    own = run.fold(TAUGHT, seed, f"{_name(listened)}, {split.protocol}, {split.name}")
+    if not own.is_trained:
+        study.teach(own, split.train, split.validation, common)
+    return own
+
+
+def _name(listened: Sequence[str]) -> str:
+    return "+".join(listened).replace("/", "_") or "none"
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What teaching needs to know."""
+
+    config: Config
+    recordings: Recordings
+    options: Teaching
+    listened: Sequence[str]
+    """Corpora that the common layers are taught with."""
+    data: Path
+    cache: Path
+
+    def teach(
+        self, fold: Fold, train: Sequence[int], judges: Sequence[int], before: Fold | None
+    ) -> None:
+        """Teach of some clips' speech, and look at how it goes by others'."""
+        sides = {"train": train, "validation": judges}
+        hashes = {side: self.recordings.hash_of(clips) for side, clips in sides.items()}
+        fold.begin(hashes, provenance.made())
+        print(f"{self.config.name}: teaching, seed {fold.seed}, {fold.name}", flush=True)
+        own, held_out = (self._speech(clips) for clips in sides.values())
+        there = before.path if before else None
+        teaching.teach(self.config, own, held_out, fold.seed, self.data, fold.path, there)
+
+    def _speech(self, clips: Sequence[int]) -> Speech:
+        """The windows of these clips; the states of a whole corpus are found at once, and kept."""
+        wanted = set(clips)
+        found = Speech([], [], [])
+        for corpus in sorted({self.recordings.clips[i].corpus for i in clips}):
+            numbers, sounds = self._windows(corpus)
+            states = self._teacher.hear(sounds)
+            for number, sound, heard in zip(numbers, sounds, states, strict=True):
+                if number in wanted:
+                    found.sounds.append(sound)
+                    found.states.append(heard)
+                    found.corpora.append(corpus)
+        return found
+
+    def _windows(self, corpus: str) -> tuple[list[int], list[Pcm]]:
+        """The windows of a corpus, and which clip each is of."""
+        length = window_samples(self.config.inputs)
+        each = [
+            (u.clip, window)
+            for u in self.recordings.utterances
+            if self.recordings.clips[u.clip].corpus == corpus
+            for window in windows(u.samples, length)
+        ]
+        return [number for number, _ in each], [window for _, window in each]
+
+    @cached_property
+    def _teacher(self) -> Teacher:
+        some = [window for corpus in self.listened for window in self._windows(corpus)[1]]
+        return Teacher(self.config, self.options, some, self.data, self.cache)

@@ -1,51 +1,92 @@
 """The encoder of Whisper, cut off after some of its layers: it knew speech before it knew emotions.
 
+It may be narrower than it was trained, with fewer numbers in between; `narrowing` gives it the
+weights then.
+
 Reference:
     Radford et al., Robust speech recognition via large-scale weak supervision, 2022, arXiv
     2212.04356.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from serd.audio import Floats
 from training.networks import NetworkError, Shapes, framed, only, whisper_weights
 
 STRIDE = 2
 """Frames of the log-mel a step."""
-_HEADS = 6
+HEADS = 6
+STEPS = "steps"
+"""The layer that gives the last states, `[b, steps, width]`."""
 _MASKED_LOGIT = 100.0
 
-# Each of a layer's parts by its name here: the names of its arrays.
-_PARTS = {
-    "attention_norm": ("self_attention.layer_norm.gamma", "self_attention.layer_norm.beta"),
-    "query_key_value": ("self_attention.linear_0.weight", "self_attention.linear_0.bias"),
-    "mixed": ("self_attention.linear_1.weight", "self_attention.linear_1.bias"),
-    "norm": ("ffn.layer_norm.gamma", "ffn.layer_norm.beta"),
-    "wide": ("ffn.linear_0.weight", "ffn.linear_0.bias"),
-    "narrow": ("ffn.linear_1.weight", "ffn.linear_1.bias"),
-}
+
+@dataclass(frozen=True)
+class Sizes:
+    """How wide the encoder is inside; 0: as wide as it was trained."""
+
+    width: int
+    """Of the states; never less than the encoder's."""
+    stem: int = 0
+    """Numbers between the two halves that the second convolution is split in then."""
+    positions: int = 0
+    """Numbers that say where a step is."""
+    keys: int = 0
+    """Numbers by which a head compares two steps."""
+    values: int = 0
+    """Numbers that a head takes from other steps."""
+    hidden: int = 0
+    """Numbers between a layer's last two matrices."""
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether nothing is smaller than in the encoder."""
+        return self == Sizes(self.width)
 
 
 def embed(
-    shapes: Shapes, weights: str, layers: int = 3
+    shapes: Shapes,
+    weights: str = "none",
+    layers: int = 3,
+    width: int = 384,
+    stem: int = 0,
+    positions: int = 0,
+    keys: int = 0,
+    values: int = 0,
+    hidden: int = 0,
 ) -> tuple[dict[str, keras.KerasTensor], keras.KerasTensor]:
     """The inputs and the embedding: of each layer's states the means and the spreads over time.
 
     Args:
         shapes: one input `[frames, 80]`, log-mels in Whisper's scale.
-        weights: a file as `whisper_weights.read` takes it.
+        weights: a file as `whisper_weights.read` takes it; `none`: from scratch.
         layers: how many of the encoder's.
+        width: see `Sizes`, as for all that follow.
+        stem: numbers in the middle of the second convolution.
+        positions: numbers that say where a step is.
+        keys: of a head.
+        values: of a head.
+        hidden: between a layer's last two matrices.
+
+    Raises:
+        NetworkError: no such weights, or the network is narrower than they are.
     """
     name, (frames, size) = only(shapes, 2)
     inputs = framed.inputs(name, frames, size)
     features, mask = inputs.values()
-    found = keras.layers.Concatenate()(_states(features, mask, Path(weights), layers))
-    return inputs, framed.mean_and_spread(found, framed.strided(mask, STRIDE))
+    sizes = Sizes(width, stem, positions, keys, values, hidden)
+    found = _states(features, mask, layers, sizes)
+    if weights != "none":
+        if not sizes.are_whole:
+            raise NetworkError("narrower than its weights: to be taught")
+        _load(keras.Model(inputs, found), whisper_weights.read(Path(weights)), layers)
+    return inputs, framed.mean_and_spread(_joined(found), framed.strided(mask, STRIDE))
 
 
 def teacher(frames: int, weights: Path, layers: int) -> keras.Model:
@@ -58,93 +99,107 @@ def teacher(frames: int, weights: Path, layers: int) -> keras.Model:
     """
     inputs = framed.inputs("log_mel", frames, 80)
     features, mask = inputs.values()
-    found = keras.layers.Concatenate()(_states(features, mask, weights, layers))
-    return keras.Model([features, mask], found, trainable=False)
-
-
-def stem(x: keras.KerasTensor, width: int = 384) -> keras.KerasTensor:
-    """The two convolutions: log-mels `[b, frames, 80]` to `[b, frames // STRIDE, width]`."""
-    x = keras.layers.Conv1D(width, 3, padding="same", name="conv1")(x)
-    x = keras.layers.Activation("gelu")(x)
-    x = keras.layers.ZeroPadding1D(1)(x)
-    x = keras.layers.Conv1D(width, 3, STRIDE, name="conv2")(x)
-    return keras.layers.Activation("gelu")(x)
-
-
-def load_stem(network: keras.Model, weights: Path) -> None:
-    """Give a network's `stem` the pretrained weights; raises NetworkError."""
-    _load_stem(network, whisper_weights.read(weights))
+    arrays = whisper_weights.read(weights)
+    found = _states(features, mask, layers, Sizes(arrays["conv1.bias"].size))
+    network = keras.Model([features, mask], _joined(found), trainable=False)
+    _load(network, arrays, layers)
+    return network
 
 
 @keras.saving.register_keras_serializable("serd")
-class Positions(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
-    """Adds to each step what says where it is, `[b, steps, width]`."""
+class Positions(layers.Layer):  # type: ignore[misc] # Keras has no types
+    """What says where each step is, `[b, steps, size]`, for those that count."""
+
+    def __init__(self, size: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.size = size
 
     def build(self, shape: tuple[int, ...]) -> None:
         """Learnt with the encoder, not computed."""
-        self.table = self.add_weight(shape=shape[1:], name="table")
+        self.table = self.add_weight(shape=(shape[1], self.size), name="table")
 
-    def call(self, x: Any) -> Any:
-        return x + self.table
+    def call(self, kept: Any) -> Any:
+        """Of what is kept, `[b, steps, 1]`."""
+        return kept * self.table
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"size": self.size}
 
 
 def _states(
-    features: keras.KerasTensor, mask: keras.KerasTensor, weights: Path, count: int
+    features: keras.KerasTensor, mask: keras.KerasTensor, count: int, sizes: Sizes
 ) -> list[keras.KerasTensor]:
-    """Of each layer `[b, steps, width]`, with the pretrained weights."""
-    arrays = whisper_weights.read(weights)
-    width = arrays["conv1.bias"].size
-    if f"layer_{count - 1}.ffn.linear_1.bias" not in arrays:
-        raise NetworkError(f"weights {weights}: fewer than {count} layers in it")
+    """Of each layer `[b, steps, width]`."""
     kept = framed.strided(mask, STRIDE)
-    heard = framed.silenced(features, mask, scale=False)
-    x = Positions(name="positions")(stem(heard, width))
+    x = _stem(framed.silenced(features, mask, scale=False), sizes)
+    places = Positions(sizes.positions or sizes.width, name="positions")(kept)
+    if sizes.positions:
+        places = layers.Conv1D(sizes.width, 1, use_bias=False, name="positions_then")(places)
+    x = layers.Add()([x, places])
     found = []
     for number in range(count):
         y = _normalised(x, f"attention_norm_{number}")
-        x = keras.layers.Add()([x, _attention(y, kept, number, width)])
-        y = _linear(_normalised(x, f"norm_{number}"), 4 * width, f"wide_{number}")
-        y = _linear(keras.layers.Activation("gelu")(y), width, f"narrow_{number}")
-        x = keras.layers.Add()([x, y])
+        x = layers.Add()([x, _attention(y, kept, number, sizes)])
+        y = _linear(
+            _normalised(x, f"norm_{number}"), sizes.hidden or 4 * sizes.width, f"wide_{number}"
+        )
+        y = layers.Activation("gelu", name=f"hidden_{number}")(y)
+        last = {"name": STEPS} if number == count - 1 else {}
+        x = layers.Add(**last)([x, _linear(y, sizes.width, f"narrow_{number}")])
         found.append(x)
-    network = keras.Model([features, mask], found)
-    _load_stem(network, arrays)
-    network.get_layer("positions").set_weights(
-        [arrays["position_encodings.encodings"][: x.shape[1]]]
-    )
-    for number in range(count):
-        for part, names in _PARTS.items():
-            own = [arrays[f"layer_{number}.{name}"] for name in names]
-            if own[0].ndim == 2:
-                own[0] = own[0].T[None]
-            network.get_layer(f"{part}_{number}").set_weights(own)
     return found
 
 
+def _stem(x: keras.KerasTensor, sizes: Sizes) -> keras.KerasTensor:
+    """The two convolutions: log-mels `[b, frames, 80]` to `[b, frames // STRIDE, width]`."""
+    x = layers.Conv1D(sizes.width, 3, padding="same", name="conv1")(x)
+    x = layers.ZeroPadding1D(1)(layers.Activation("gelu", name="heard")(x))
+    if sizes.stem:
+        x = layers.Conv1D(sizes.stem, 3, STRIDE, use_bias=False, name="conv2_first")(x)
+        x = layers.Conv1D(sizes.width, 1, name="conv2_then")(x)
+    else:
+        x = layers.Conv1D(sizes.width, 3, STRIDE, name="conv2")(x)
+    return layers.Activation("gelu")(x)
+
+
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return keras.layers.LayerNormalization(epsilon=1e-5, name=name)(x)
+    return layers.LayerNormalization(epsilon=1e-5, name=name)(x)
 
 
 def _linear(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
     """At each step; as a convolution, which in 8 bits both runtimes know."""
-    return keras.layers.Conv1D(size, 1, name=name)(x)
+    return layers.Conv1D(size, 1, name=name)(x)
 
 
 def _attention(
-    x: keras.KerasTensor, kept: keras.KerasTensor, number: int, width: int
+    x: keras.KerasTensor, kept: keras.KerasTensor, number: int, sizes: Sizes
 ) -> keras.KerasTensor:
-    steps, size = x.shape[1], width // _HEADS
-    query, key, value = (
-        ops.transpose(ops.reshape(part, (-1, steps, _HEADS, size)), (0, 2, 1, 3))
-        for part in ops.split(_linear(x, 3 * width, f"query_key_value_{number}"), 3, axis=-1)
-    )
-    logits = ops.matmul(query * size**-0.5, ops.transpose(key, (0, 1, 3, 2)))
+    whole = sizes.width // HEADS
+    keys, values = HEADS * (sizes.keys or whole), HEADS * (sizes.values or whole)
+    query = _heads(_linear(x, keys, f"query_{number}"))
+    # A bias would say the same to all keys.
+    key = _heads(layers.Conv1D(keys, 1, use_bias=False, name=f"key_{number}")(x))
+    value = _heads(_linear(x, values, f"value_{number}"))
+    logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    steps = x.shape[1]
     logits = logits + _MASKED_LOGIT * (ops.reshape(kept, (-1, 1, 1, steps)) - 1)
     mixed = ops.transpose(ops.matmul(ops.softmax(logits), value), (0, 2, 1, 3))
-    return _linear(ops.reshape(mixed, (-1, steps, width)), width, f"mixed_{number}")
+    mixed = ops.reshape(mixed, (-1, steps, mixed.shape[2] * mixed.shape[3]))
+    return _linear(mixed, sizes.width, f"mixed_{number}")
 
 
-def _load_stem(network: keras.Model, arrays: dict[str, Floats]) -> None:
-    for name in ("conv1", "conv2"):
-        kernel = np.transpose(arrays[f"{name}.weight"], (2, 1, 0))
-        network.get_layer(name).set_weights([kernel, arrays[f"{name}.bias"]])
+def _heads(x: keras.KerasTensor) -> keras.KerasTensor:
+    """`[b, steps, HEADS * size]` as `[b, HEADS, steps, size]`."""
+    _, steps, size = x.shape
+    return ops.transpose(ops.reshape(x, (-1, steps, HEADS, size // HEADS)), (0, 2, 1, 3))
+
+
+def _joined(states: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    return layers.Concatenate()(states) if len(states) > 1 else states[0]
+
+
+def _load(network: keras.Model, arrays: dict[str, Floats], count: int) -> None:
+    """Give the network the encoder's weights as they are; raises NetworkError."""
+    for name, own in whisper_weights.by_layer(arrays, count, HEADS).items():
+        layer = network.get_layer(name)
+        layer.set_weights([own[0][: layer.table.shape[0]]] if name == "positions" else own)

@@ -47,6 +47,16 @@ QUERY_KEY_VALUE = (
 )
 
 
+# Our names of a layer's parts → those of its arrays.
+_NORMS = {"attention_norm": "self_attention", "norm": "ffn"}
+_MATRICES = {
+    "query_key_value": "self_attention.linear_0",
+    "mixed": "self_attention.linear_1",
+    "wide": "ffn.linear_0",
+    "narrow": "ffn.linear_1",
+}
+
+
 def read(path: Path) -> dict[str, Floats]:
     """The arrays of an encoder, float32.
 
@@ -84,6 +94,43 @@ def read(path: Path) -> dict[str, Floats]:
         pickle.UnpicklingError,
     ) as error:
         raise NetworkError(f"weights {path}: not readable ({error})") from error
+
+
+def by_layer(arrays: dict[str, Floats], count: int, heads: int) -> dict[str, list[Floats]]:
+    """The weights of each layer of a network, by its name in `whisper`.
+
+    Args:
+        arrays: as of `read`.
+        count: of the encoder's layers.
+        heads: of each layer.
+
+    Returns:
+        Kernels `[span, in, out]` and biases of convolutions, scales and shifts of norms; positions.
+        Queries are scaled already; keys have no bias, which would change nothing.
+
+    Raises:
+        NetworkError: it has fewer layers.
+    """
+    if f"layer_{count - 1}.ffn.linear_1.bias" not in arrays:
+        raise NetworkError(f"weights: fewer than {count} layers in it")
+    found = {"positions": [arrays["position_encodings.encodings"]]}
+    for name in ("conv1", "conv2"):
+        found[name] = [arrays[f"{name}.weight"].transpose(2, 1, 0), arrays[f"{name}.bias"]]
+    for number in range(count):
+        own = f"layer_{number}"
+        for ours, theirs in _NORMS.items():
+            norm = f"{own}.{theirs}.layer_norm"
+            found[f"{ours}_{number}"] = [arrays[f"{norm}.gamma"], arrays[f"{norm}.beta"]]
+        for ours, theirs in _MATRICES.items():
+            kernel, bias = arrays[f"{own}.{theirs}.weight"].T[None], arrays[f"{own}.{theirs}.bias"]
+            found[f"{ours}_{number}"] = [kernel, bias]
+        kernel, bias = found.pop(f"query_key_value_{number}")
+        scale = (bias.size // 3 // heads) ** -0.5
+        parts = zip(np.split(kernel, 3, axis=2), np.split(bias, 3), strict=True)
+        for name, factor, part in zip(("query", "key", "value"), (scale, 1, 1), parts, strict=True):
+            found[f"{name}_{number}"] = [array * np.float32(factor) for array in part]
+        found[f"key_{number}"].pop()
+    return found
 
 
 def _npz(path: Path) -> Arrays:
@@ -162,6 +209,9 @@ class _Tensors(pickle.Unpickler):
 
 
 def _tensor(storage: NDArray[Any], offset: int, shape: Any, strides: Any, *_: Any) -> NDArray[Any]:
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if min(offset, *shape, *strides, storage.size - 1 - last) < 0:
+        raise ValueError("an array beyond the end of its storage")
     steps = [stride * storage.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps)
 
