@@ -57,6 +57,7 @@ assert (moved > 0).tolist() == [True, True, False], moved
 """
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("step", [STEP, MASKED], ids=["every network", "what is unknown"])
 def test_it_takes_a_step_on_jax(step: str) -> None:

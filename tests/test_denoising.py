@@ -19,6 +19,8 @@ from .test_training import CONFIGS, serd_train
 
 pytest.importorskip("tensorflow", reason="needs the extra training")
 
+pytestmark = pytest.mark.system
+
 CONFIG = """
 name = "cleaner"
 version = "0.1"

@@ -39,7 +39,7 @@ def fit(network: keras.Model, weights: Path, heard: Sequence[Floats]) -> None:
     """
     names = {layer.name for layer in network.layers}
     count = sum(name.startswith("wide_") for name in names)
-    whole = whisper_weights.by_layer(whisper_weights.read(weights), count, whisper.HEADS)
+    whole = whisper_weights.by_layer(weights, count, whisper.HEADS)
     inner = _inner(heard, weights, count)
     own = dict(whole)
     own["positions"] = [whole["positions"][0][: heard[0].shape[1] // whisper.STRIDE]]

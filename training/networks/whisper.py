@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from serd.audio import Floats
 from training.networks import NetworkError, Shapes, framed, only, whisper_weights
@@ -85,7 +85,7 @@ def embed(
     if weights != "none":
         if not sizes.are_whole:
             raise NetworkError("narrower than its weights: to be taught")
-        _load(keras.Model(inputs, found), whisper_weights.read(Path(weights)), layers)
+        _load(keras.Model(inputs, found), whisper_weights.by_layer(Path(weights), layers, HEADS))
     return inputs, framed.mean_and_spread(_joined(found), framed.strided(mask, STRIDE))
 
 
@@ -99,15 +99,16 @@ def teacher(frames: int, weights: Path, layers: int) -> keras.Model:
     """
     inputs = framed.inputs("log_mel", frames, 80)
     features, mask = inputs.values()
-    arrays = whisper_weights.read(weights)
-    found = _states(features, mask, layers, Sizes(arrays["conv1.bias"].size))
+    whole = whisper_weights.by_layer(weights, layers, HEADS)
+    _, bias = whole["conv1"]
+    found = _states(features, mask, layers, Sizes(bias.size))
     network = keras.Model([features, mask], _joined(found), trainable=False)
-    _load(network, arrays, layers)
+    _load(network, whole)
     return network
 
 
 @keras.saving.register_keras_serializable("serd")
-class Positions(layers.Layer):  # type: ignore[misc] # Keras has no types
+class Positions(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """What says where each step is, `[b, steps, size]`, for those that count."""
 
     def __init__(self, size: int, **options: Any) -> None:
@@ -134,41 +135,41 @@ def _states(
     x = _stem(framed.silenced(features, mask, scale=False), sizes)
     places = Positions(sizes.positions or sizes.width, name="positions")(kept)
     if sizes.positions:
-        places = layers.Conv1D(sizes.width, 1, use_bias=False, name="positions_then")(places)
-    x = layers.Add()([x, places])
+        places = keras.layers.Conv1D(sizes.width, 1, use_bias=False, name="positions_then")(places)
+    x = keras.layers.Add()([x, places])
     found = []
     for number in range(count):
         y = _normalised(x, f"attention_norm_{number}")
-        x = layers.Add()([x, _attention(y, kept, number, sizes)])
+        x = keras.layers.Add()([x, _attention(y, kept, number, sizes)])
         y = _linear(
             _normalised(x, f"norm_{number}"), sizes.hidden or 4 * sizes.width, f"wide_{number}"
         )
-        y = layers.Activation("gelu", name=f"hidden_{number}")(y)
+        y = keras.layers.Activation("gelu", name=f"hidden_{number}")(y)
         last = {"name": STEPS} if number == count - 1 else {}
-        x = layers.Add(**last)([x, _linear(y, sizes.width, f"narrow_{number}")])
+        x = keras.layers.Add(**last)([x, _linear(y, sizes.width, f"narrow_{number}")])
         found.append(x)
     return found
 
 
 def _stem(x: keras.KerasTensor, sizes: Sizes) -> keras.KerasTensor:
     """The two convolutions: log-mels `[b, frames, 80]` to `[b, frames // STRIDE, width]`."""
-    x = layers.Conv1D(sizes.width, 3, padding="same", name="conv1")(x)
-    x = layers.ZeroPadding1D(1)(layers.Activation("gelu", name="heard")(x))
+    x = keras.layers.Conv1D(sizes.width, 3, padding="same", name="conv1")(x)
+    x = keras.layers.ZeroPadding1D(1)(keras.layers.Activation("gelu", name="heard")(x))
     if sizes.stem:
-        x = layers.Conv1D(sizes.stem, 3, STRIDE, use_bias=False, name="conv2_first")(x)
-        x = layers.Conv1D(sizes.width, 1, name="conv2_then")(x)
+        x = keras.layers.Conv1D(sizes.stem, 3, STRIDE, use_bias=False, name="conv2_first")(x)
+        x = keras.layers.Conv1D(sizes.width, 1, name="conv2_then")(x)
     else:
-        x = layers.Conv1D(sizes.width, 3, STRIDE, name="conv2")(x)
-    return layers.Activation("gelu")(x)
+        x = keras.layers.Conv1D(sizes.width, 3, STRIDE, name="conv2")(x)
+    return keras.layers.Activation("gelu")(x)
 
 
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return layers.LayerNormalization(epsilon=1e-5, name=name)(x)
+    return keras.layers.LayerNormalization(epsilon=1e-5, name=name)(x)
 
 
 def _linear(x: keras.KerasTensor, size: int, name: str) -> keras.KerasTensor:
     """At each step; as a convolution, which in 8 bits both runtimes know."""
-    return layers.Conv1D(size, 1, name=name)(x)
+    return keras.layers.Conv1D(size, 1, name=name)(x)
 
 
 def _attention(
@@ -178,7 +179,7 @@ def _attention(
     keys, values = HEADS * (sizes.keys or whole), HEADS * (sizes.values or whole)
     query = _heads(_linear(x, keys, f"query_{number}"))
     # A bias would say the same to all keys.
-    key = _heads(layers.Conv1D(keys, 1, use_bias=False, name=f"key_{number}")(x))
+    key = _heads(keras.layers.Conv1D(keys, 1, use_bias=False, name=f"key_{number}")(x))
     value = _heads(_linear(x, values, f"value_{number}"))
     logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
     steps = x.shape[1]
@@ -195,11 +196,11 @@ def _heads(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _joined(states: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
-    return layers.Concatenate()(states) if len(states) > 1 else states[0]
+    return keras.layers.Concatenate()(states) if len(states) > 1 else states[0]
 
 
-def _load(network: keras.Model, arrays: dict[str, Floats], count: int) -> None:
-    """Give the network the encoder's weights as they are; raises NetworkError."""
-    for name, own in whisper_weights.by_layer(arrays, count, HEADS).items():
+def _load(network: keras.Model, whole: dict[str, list[Floats]]) -> None:
+    """Give the network the encoder's weights as they are."""
+    for name, own in whole.items():
         layer = network.get_layer(name)
         layer.set_weights([own[0][: layer.table.shape[0]]] if name == "positions" else own)

@@ -96,11 +96,11 @@ def read(path: Path) -> dict[str, Floats]:
         raise NetworkError(f"weights {path}: not readable ({error})") from error
 
 
-def by_layer(arrays: dict[str, Floats], count: int, heads: int) -> dict[str, list[Floats]]:
+def by_layer(path: Path, count: int, heads: int) -> dict[str, list[Floats]]:
     """The weights of each layer of a network, by its name in `whisper`.
 
     Args:
-        arrays: as of `read`.
+        path: as of `read`.
         count: of the encoder's layers.
         heads: of each layer.
 
@@ -109,10 +109,11 @@ def by_layer(arrays: dict[str, Floats], count: int, heads: int) -> dict[str, lis
         Queries are scaled already; keys have no bias, which would change nothing.
 
     Raises:
-        NetworkError: it has fewer layers.
+        NetworkError: as of `read`, or it has fewer layers.
     """
+    arrays = read(path)
     if f"layer_{count - 1}.ffn.linear_1.bias" not in arrays:
-        raise NetworkError(f"weights: fewer than {count} layers in it")
+        raise NetworkError(f"weights {path}: fewer than {count} layers in it")
     found = {"positions": [arrays["position_encodings.encodings"]]}
     for name in ("conv1", "conv2"):
         found[name] = [arrays[f"{name}.weight"].transpose(2, 1, 0), arrays[f"{name}.bias"]]
