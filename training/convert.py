@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from serd.audio import Floats
+from training import networks
 
 Kind = Literal["float32", "float16", "dynamic", "int8"]
 """`float16`: weights of half the size, computed with in float32. `dynamic`: weights in int8,
@@ -77,10 +78,7 @@ def _some_half_empty(examples: Mapping[str, Floats]) -> dict[str, Floats]:
 def _main(model: str, samples: str, float_ops: str, *outputs: str) -> None:
     import keras
 
-    import training.networks.denoiser  # they have layers of their own
-    import training.networks.whisper  # noqa: F401
-
-    network = keras.models.load_model(model, compile=False)
+    network = networks.load(Path(model))
     arrays = dict(np.load(samples))
     # A batch of exactly one lets the converter fold every shape into a constant; in another
     # order than the network's own inputs it does not, and fails on an LSTM among several.

@@ -157,7 +157,7 @@ def teach(
     network = keras.Model(taught.inputs, guess(steps))
     backup = Backup(folder / "backup-teaching")
     if before is not None:
-        taught.set_weights(keras.models.load_model(before / MODEL_FILE).get_weights())
+        taught.set_weights(networks.load(before / MODEL_FILE).get_weights())
         with np.load(before / _GUESS_FILE) as arrays:
             guess.set_weights([arrays["weights"], arrays["bias"]])
     else:

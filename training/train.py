@@ -84,7 +84,7 @@ def fit(
 def trained(file: Path) -> keras.Model:
     """The network in a file that `fit` wrote; raises TrainError where it cannot be read."""
     try:
-        return keras.models.load_model(file, compile=False)
+        return networks.load(file)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise TrainError(f"{file}: not readable; remove it, and it is trained again") from error
 

@@ -7,6 +7,7 @@ one vector that sums up the utterance. What makes it a classifier is the same fo
 import importlib
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -58,6 +59,16 @@ def build(shapes: Shapes, n_labels: int, kind: str, **options: Any) -> Any:
     inputs, embedding = embed(shapes, kind, **options)
     scores = keras.layers.Dense(n_labels, name="scores")(embedding)
     return keras.Model(inputs, {"scores": scores}, name=kind)
+
+
+def load(file: Path) -> Any:
+    """The `keras.Model` in a file; Keras raises OSError, ValueError or BadZipFile."""
+    import keras
+
+    import training.networks.denoiser  # they have layers of their own
+    import training.networks.whisper  # noqa: F401
+
+    return keras.models.load_model(file, compile=False)
 
 
 def only(shapes: Shapes, dimensions: int) -> tuple[str, tuple[int, ...]]:
