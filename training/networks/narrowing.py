@@ -20,6 +20,8 @@ from serd.audio import Floats
 from training.networks import whisper, whisper_weights
 
 _AT_ONCE = 16
+_FIRST = "conv1_gelu"
+"""The layer whose output the second convolution sees."""
 _LEAST = 1e-5
 """Of the mean power of inputs, added to each, so that none is without."""
 
@@ -51,7 +53,7 @@ def fit(network: keras.Model, weights: Path, heard: Sequence[Floats]) -> None:
         kernel, bias = whole["conv2"]
         span, width, _ = kernel.shape
         size = network.get_layer("conv2_first").filters
-        first, then = _kept(inner["heard"], kernel.reshape(span * width, -1), size)
+        first, then = _kept(inner[_FIRST], kernel.reshape(span * width, -1), size)
         own["conv2_first"] = [first.reshape(span, width, size)]
         own["conv2_then"] = [then[None], bias]
     for n in range(count):
@@ -73,13 +75,14 @@ def _inner(heard: Sequence[Floats], weights: Path, count: int) -> dict[str, Floa
     """What comes to each matrix at the steps that count, `[steps, inputs]`."""
     wide = whisper.teacher(heard[0].shape[1], weights, count)
     names = [f"{part}_{n}" for n in range(count) for part in ("attention_norm", "hidden")]
-    taps = keras.Model(wide.inputs, [wide.get_layer(name).output for name in ("heard", *names)])
-    found: dict[str, list[Floats]] = {name: [] for name in ("heard", *names)}
+    names.append(_FIRST)
+    taps = keras.Model(wide.inputs, [wide.get_layer(name).output for name in names])
+    found: dict[str, list[Floats]] = {name: [] for name in names}
     for start in range(0, len(heard[0]), _AT_ONCE):
         some = [array[start : start + _AT_ONCE] for array in heard]
         kept = some[1][:, :: whisper.STRIDE] > 0
         for name, x in zip(found, taps.predict_on_batch(some), strict=True):
-            steps = _triples(x) if name == "heard" else x
+            steps = _triples(x) if name == _FIRST else x
             found[name].append(np.asarray(steps)[kept])
     return {name: np.concatenate(parts) for name, parts in found.items()}
 

@@ -154,7 +154,7 @@ def _states(
 def _stem(x: keras.KerasTensor, sizes: Sizes) -> keras.KerasTensor:
     """The two convolutions: log-mels `[b, frames, 80]` to `[b, frames // STRIDE, width]`."""
     x = keras.layers.Conv1D(sizes.width, 3, padding="same", name="conv1")(x)
-    x = keras.layers.ZeroPadding1D(1)(keras.layers.Activation("gelu", name="heard")(x))
+    x = keras.layers.ZeroPadding1D(1)(keras.layers.Activation("gelu", name="conv1_gelu")(x))
     if sizes.stem:
         x = keras.layers.Conv1D(sizes.stem, 3, STRIDE, use_bias=False, name="conv2_first")(x)
         x = keras.layers.Conv1D(sizes.width, 1, name="conv2_then")(x)
