@@ -46,14 +46,20 @@ def test_what_cannot_be_extended_is_one_line(tmp_path: Path, extends: str, why: 
 
 
 @pytest.mark.parametrize(
-    ("tables", "why"),
+    ("kind", "tables", "why"),
     [
-        ('[teaching]\nweights = "x.npz"\ncorpora = ["nemo"]', r"without \[head\]"),
-        ('[head]\n[teaching]\nweights = "x.npz"\ncorpora = ["tess"]', r"tess is not in \[data\]"),
+        ("whisper", '[teaching]\nweights = "x.npz"\ncorpora = ["nemo"]', r"without \[head\]"),
+        ("cnn", '[head]\n[teaching]\nweights = "x.npz"\ncorpora = ["nemo"]', "of kind whisper"),
+        (
+            "whisper",
+            '[head]\n[teaching]\nweights = "x.npz"\ncorpora = ["tess"]',
+            r"tess is not in \[data\]",
+        ),
     ],
 )
-def test_teaching_needs_sounds_and_a_use(tmp_path: Path, tables: str, why: str) -> None:
+def test_teaching_needs_sounds_and_a_use(tmp_path: Path, kind: str, tables: str, why: str) -> None:
     own = 'extends = "base.toml"\nname = "mine"\n[data]\ncorpora = ["ravdess", "nemo"]\n' + tables
+    own += f'\n[network]\nkind = "{kind}"\n'
     (tmp_path / "base.toml").write_bytes((FOLDER / "cnn.toml").read_bytes())
     (tmp_path / "mine.toml").write_text(own)
     with pytest.raises(ConfigError, match=why):

@@ -85,12 +85,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
         """As many indices as utterances, the labels equally often."""
         rng = self._rng(-1)
         each = -(-len(self._utterances) // len(self._groups))
-        drawn = [
+        chosen = [
             drawn(own, each // len(parts) + (place < each % len(parts)), rng)
             for parts in self._groups
             for place, own in enumerate(parts)
         ]
-        return rng.permutation(np.concatenate(drawn))
+        return rng.permutation(np.concatenate(chosen))
 
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, self._epoch, index + 1])
