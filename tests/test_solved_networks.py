@@ -111,6 +111,22 @@ def test_one_body_is_taught_for_all_folds_and_hears_nobody_who_is_tested(folder:
     assert [path.parent.name for path in taught] == ["folder:voices"]
 
 
+def test_where_all_it_may_hear_is_tested_each_fold_is_taught_of_its_own_people(
+    folder: Path,
+) -> None:
+    alone = CONFIG.replace('train_only = ["folder:voices"]', "")
+    alone = alone.replace('corpora = ["folder:voices"]', 'corpora = ["ravdess"]')
+    (folder / "alone.toml").write_text(alone.replace("tiny", "alone"))
+    done = run(folder, "training.cli", "train", "alone.toml")
+    assert done.returncode == 0, done.stderr
+    taught = {
+        path.parent.name: len(json.loads(path.read_text())["loss"])
+        for path in (folder / "runs" / "alone" / "teaching").glob("*/*/history.json")
+    }
+    folds = {f"none, subject-independent, fold-{n}": 2 for n in (1, 2, 3)}
+    assert taught == folds | {"ravdess": 2}
+
+
 def test_what_is_done_is_not_done_again(folder: Path) -> None:
     files = sorted((folder / "runs" / "tiny").rglob("*.keras"))
     before = [file.stat().st_mtime_ns for file in files]

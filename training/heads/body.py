@@ -1,6 +1,6 @@
 """The layers before the last ones: taught once for all folds that may hear it, then for each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,27 +34,30 @@ def body(
 ) -> Fold:
     """The layers for this split, taught if they have not been yet.
 
-    Of a corpus in which somebody is tested, only the training side is ever heard, and not before
-    the rest is learnt.
+    Of a corpus in which somebody is tested, only the training side is ever heard: after the rest is
+    learnt, or where nothing else is there to be heard, from the start.
     """
     options = config.teaching
+    if options is None:
+        untaught = run.fold(TAUGHT, seed, "none")
+        if not untaught.is_trained:
+            untaught.begin({}, provenance.made())
+            fitting.save(teaching.build(config, data), untaught.path)
+        return untaught
     tested = {recordings.clips[i].corpus for i in split.test}
-    listened = [name for name in options.corpora if name not in tested] if options else []
-    common = run.fold(TAUGHT, seed, _name(listened))
-    if options is None or not listened:
+    listened = [name for name in options.corpora if name not in tested]
+    everybody = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]
+    study = _Study(config, recordings, options, everybody or split.train, data, cache)
+    common = None
+    if everybody:
+        common = run.fold(TAUGHT, seed, _name(listened))
         if not common.is_trained:
-            common.begin({}, provenance.made())
-            fitting.save(teaching.build(config, data), common.path)
-        return common
-    study = _Study(config, recordings, options, listened, data, cache)
-    if not common.is_trained:
-        everybody = [i for i, clip in enumerate(recordings.clips) if clip.corpus in listened]
-        people = sorted({recordings.clips[i].speaker for i in everybody})
-        judges = set(np.random.default_rng(seed).permutation(people)[: options.validators])
-        apart = [i for i in everybody if recordings.clips[i].speaker in judges]
-        study.teach(common, sorted({*everybody} - {*apart}), apart, None)
-    if not options.own_epochs:
-        return common
+            people = sorted({recordings.clips[i].speaker for i in everybody})
+            judges = set(np.random.default_rng(seed).permutation(people)[: options.validators])
+            apart = [i for i in everybody if recordings.clips[i].speaker in judges]
+            study.teach(common, sorted({*everybody} - {*apart}), apart, None)
+        if not options.own_epochs:
+            return common
     own = run.fold(TAUGHT, seed, f"{_name(listened)}, {split.protocol}, {split.name}")
     if not own.is_trained:
         study.teach(own, split.train, split.validation, common)
@@ -72,8 +75,8 @@ class _Study:
     config: Config
     recordings: Recordings
     options: Teaching
-    listened: Sequence[str]
-    """Corpora that the common layers are taught with."""
+    first: Sequence[int]
+    """Clips that are heard first: what their states vary in is what is told of all states."""
     data: Path
     cache: Path
 
@@ -93,8 +96,9 @@ class _Study:
         """The windows of these clips; the states of a whole corpus are found at once, and kept."""
         wanted = set(clips)
         found = Speech([], [], [])
-        for corpus in sorted({self.recordings.clips[i].corpus for i in clips}):
-            numbers, sounds = self._windows(corpus)
+        corpora = [clip.corpus for clip in self.recordings.clips]
+        for corpus in sorted({corpora[i] for i in clips}):
+            numbers, sounds = self._windows({i for i, of in enumerate(corpora) if of == corpus})
             states = self._teacher.hear(sounds)
             for number, sound, heard in zip(numbers, sounds, states, strict=True):
                 if number in wanted:
@@ -103,18 +107,18 @@ class _Study:
                     found.corpora.append(corpus)
         return found
 
-    def _windows(self, corpus: str) -> tuple[list[int], list[Pcm]]:
-        """The windows of a corpus, and which clip each is of."""
+    def _windows(self, clips: Collection[int]) -> tuple[list[int], list[Pcm]]:
+        """The windows of clips, and which clip each is of."""
         length = window_samples(self.config.inputs)
         each = [
             (u.clip, window)
             for u in self.recordings.utterances
-            if self.recordings.clips[u.clip].corpus == corpus
+            if u.clip in clips
             for window in windows(u.samples, length)
         ]
         return [number for number, _ in each], [window for _, window in each]
 
     @cached_property
     def _teacher(self) -> Teacher:
-        some = [window for corpus in self.listened for window in self._windows(corpus)[1]]
+        _, some = self._windows(set(self.first))
         return Teacher(self.config, self.options, some, self.data, self.cache)
