@@ -108,7 +108,8 @@ class Denoising:
         the others are tested in the noises for the test.
 
         Args:
-            classifier: an experiment that is trained, on none of the denoiser's speakers.
+            classifier: an experiment that is trained; where it knows the denoiser's corpora too,
+                it is asked of none of their clips.
             decides: whether its final network's threshold is to be published.
 
         Returns:
@@ -228,7 +229,11 @@ class Denoising:
     ) -> grid.Answers:
         """What a fold's published network says of some of its split's clips."""
         own = classifier.recordings
-        spoken = [clip for clip in clips if clip in own.heard]
+        spoken = [
+            clip
+            for clip in clips
+            if clip in own.heard and own.clips[clip].corpus not in self._study.data.trained
+        ]
         return grid.ask(
             own.played(spoken),
             own.truth(spoken),
