@@ -111,6 +111,20 @@ def test_the_layers_say_what_was_solved(head: Head) -> None:
         assert np.array(found["embedding"]) == pytest.approx(voice_of(head, z), rel=1e-3, abs=1e-3)
 
 
+def test_the_layers_go_onto_a_body_that_was_made_by_another_process(head: Head) -> None:
+    inputs = keras.Input((SIZE,), name="x")
+    # What Keras calls the first of each kind.
+    x = keras.layers.Reshape((1, SIZE), name="reshape")(inputs)
+    x = keras.layers.Add(name="add")([x, x])
+    x = keras.layers.Multiply(name="multiply")([x, keras.layers.Softmax(name="softmax")(x)])
+    x = keras.layers.Activation("gelu", name="activation")(x)
+    body = keras.Model(inputs, keras.layers.Flatten(name="flatten")(x))
+    keras.utils.clear_session()
+    scale = layers.Scale(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32))
+    gate = (np.zeros((SIZE, 1), np.float32), np.zeros(1, np.float32))
+    assert set(layers.added(body, scale, head, gate).output) == {"scores", "embedding"}
+
+
 def test_a_closed_gate_flattens_the_scores(head: Head) -> None:
     inputs = keras.Input((SIZE,), name="x")
     closed = (np.zeros((SIZE, 1), np.float32), np.array([-50], np.float32))

@@ -46,19 +46,28 @@ def added(body: keras.Model, scale: Scale, head: Head, gate: Dense | None = None
         `embedding` `[b, directions]`.
     """
     inputs = {x.name: x for x in body.inputs}
+    # All by name: Keras, counting, would give some that layers of a body read from disk have.
     # In 8 bits numbers of different sizes, side by side, would leave the small ones no room.
-    found = layers.Normalization(mean=scale.mean, variance=np.square(scale.deviation))(body.output)
-    found = layers.Reshape((1, -1))(found)
+    scaled = layers.Normalization(
+        mean=scale.mean, variance=np.square(scale.deviation), name="scaled"
+    )(body.output)
+    found = layers.Reshape((1, -1), name="found")(scaled)
     baseline = keras.Input((len(head.mean),), name=BASELINE)
-    first = layers.Softmax()(_dense(found, "first", *head.first))
-    voice = layers.Add()([_dense(found, "voice", head.voice), _dense(first, "mood", head.mood)])
-    usual = _dense(layers.Reshape((1, -1))(baseline), "usual_scores", head.baseline)
-    scores = layers.Add()([_dense(found, "own_scores", *head.scores), usual])
+    usual = layers.Reshape((1, -1), name="usual")(baseline)
+    first = layers.Softmax(name="first_said")(_dense(found, "first", *head.first))
+    voice = layers.Add(name="calm_voice")(
+        [_dense(found, "voice", head.voice), _dense(first, "mood", head.mood)]
+    )
+    scores = layers.Add(name="all_scores")(
+        [_dense(found, "own_scores", *head.scores), _dense(usual, "usual_scores", head.baseline)]
+    )
     if gate is not None:
-        scores = layers.Multiply()(
-            [scores, layers.Activation("sigmoid")(_dense(found, "gate", *gate))]
-        )
-    outputs = {"scores": layers.Flatten()(scores), EMBEDDING: layers.Flatten()(voice)}
+        is_speech = layers.Activation("sigmoid", name="is_speech")(_dense(found, "gate", *gate))
+        scores = layers.Multiply(name="gated_scores")([scores, is_speech])
+    outputs = {
+        "scores": layers.Flatten(name="flat_scores")(scores),
+        EMBEDDING: layers.Flatten(name="flat_voice")(voice),
+    }
     return keras.Model({**inputs, BASELINE: baseline}, outputs)
 
 
