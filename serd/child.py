@@ -26,6 +26,7 @@ START_WITHIN_S = 10.0
 _READ_BYTES = 16_384
 _SLICE_S = 0.1  # how soon a waiting reader sees that it was closed
 _LINE = 200
+_LINES_PER_S = 20  # of what a child says on stderr; the rest of a flood is left out
 _GAP = re.compile(r"serd-gap (\d{1,15}) (\d{1,15})")
 _LOG = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ class ChildSource:
         self._odd = b""
         self._line = b""
         self._last_line = ""
+        self._second = 0.0
+        self._lines = 0  # said in it
         self._closed = False
         self._lock = threading.Lock()  # held while the process or its pipes are touched
         self._process: subprocess.Popen[bytes] | None = None
@@ -177,6 +180,8 @@ class ChildSource:
                     return np.frombuffer(data[:even], "<i2").astype(np.int16)
             elif time.monotonic() >= deadline:
                 raise SourceError(f"no audio for {patience_s:g} s")
+            elif ready:
+                time.sleep(_SLICE_S / 2)  # a child that floods stderr must not keep us busy
         return None
 
     def _hear_stderr(self) -> None:
@@ -191,18 +196,31 @@ class ChildSource:
             data = b"\n"
         *lines, rest = re.split(rb"[\r\n]", self._line + data)
         self._line = rest[:_LINE]
-        for line in lines:
-            self._hear_line(line[:_LINE].decode(errors="replace").strip())
+        lines = [line for line in lines if line]
+        flood = range(_LINES_PER_S, len(lines) - 1)  # its last line may tell why it ends
+        for number, line in enumerate(lines):
+            if number not in flood or line.startswith(b"serd-gap "):
+                self._hear_line(line[:_LINE].decode(errors="replace").strip())
 
     def _hear_line(self, line: str) -> None:
         if gap := _GAP.fullmatch(line):
             self._gaps.add(int(gap[1]), int(gap[2]))
         elif line:
             line = "".join(letter if letter.isprintable() else "?" for letter in line)
-            _LOG.info("%s: %s", self._name, line)
+            self._log(line)
             # serd's own reason counts more than what a library prints after it
             if not self._last_line.startswith("serd: "):
                 self._last_line = line
+
+    def _log(self, line: str) -> None:
+        now = time.monotonic()
+        if now - self._second >= 1:
+            self._second, self._lines = now, 0
+        self._lines += 1
+        if self._lines <= _LINES_PER_S:
+            _LOG.info("%s: %s", self._name, line)
+        elif self._lines == _LINES_PER_S + 1:
+            _LOG.info("%s: says more than is logged", self._name)
 
     def _ending(self, process: subprocess.Popen[bytes]) -> SourceError:
         """Why stdout has ended."""

@@ -158,6 +158,26 @@ os.write(1, bytes(2))
     assert len(said[0]) < 300
 
 
+def test_a_flood_on_stderr_is_left_out_but_for_gaps_and_the_end(caplog):
+    code = r"""
+import os, time
+os.write(1, bytes(64))
+time.sleep(0.2)
+os.write(2, b"noise\n" * 5_000 + b"serd-gap 32 7\n" + b"noise\n" * 3_000 + b"out of paper\n")
+os.write(1, bytes(64))
+time.sleep(0.2)
+os._exit(4)
+"""
+    with caplog.at_level(logging.INFO, "serd"):
+        blocks, reason = until_it_ends(ChildSource(python(code), name="cam"))
+    assert lost_at(blocks) == {32: 7}
+    assert reason == "ended with exit code 4: out of paper"
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "cam: noise"
+    assert "cam: says more than is logged" in said
+    assert len(said) < 100
+
+
 def alive_in_group(group):
     return [
         process.pid
