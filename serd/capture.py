@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from serd import cards
 from serd.audio import SAMPLE_RATE, AudioError, read_blocks
 from serd.child import START_WITHIN_S, Block, ChildSource, EndedError, SourceError
 from serd.microphone import main
 from serd.portaudio import Device
 
 __all__ = ["Block", "ChildSource", "Device", "EndedError", "FileSource", "Source"]
-__all__ += ["SourceError", "devices", "open_source"]
+__all__ += ["SourceError", "devices", "lasting", "open_source"]
 
 _MICROPHONE = (sys.executable, "-m", "serd.capture")
 
@@ -90,6 +91,14 @@ class FileSource:
 
     def close(self) -> None:
         self._closed.set()
+
+
+def lasting(spec: str) -> str:
+    """The words for the same source that hold when its card gets another number.
+
+    `hw:1,0` becomes `hw:CARD=Device,DEV=0`, if there is such a card now; others stay.
+    """
+    return cards.lasting(spec, cards.cards()) if spec.startswith(("hw:", "plughw:")) else spec
 
 
 def open_source(spec: str) -> Source:

@@ -157,16 +157,17 @@ def watch(
 
 @app.command()
 def devices() -> None:
-    """List the microphones."""
+    """List the microphones: what to write into a configuration first, * the default."""
     from serd.capture import devices as found
 
     microphones = found()
     if not microphones:
         print("serd: no microphones", file=sys.stderr)
+    width = max((len(device.spec) for device in microphones), default=0)
     for device in microphones:
         mark = "*" if device.is_default else " "
         sound = f"{device.channels} ch  {device.sample_rate:6} Hz"
-        print(f"{mark} {device.index:3}  {sound}  {device.name}")
+        print(f"{mark} {device.spec:{width}}  {sound}  {device.name}")
 
 
 @app.command()

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from serd.capture import EndedError, Source, SourceError, open_source
+from serd.capture import EndedError, Source, SourceError, lasting, open_source
 from serd.health import SourceHealth
 from serd.pipeline import Stream, Utterance
 from serd.settings import SegmentSettings
@@ -87,6 +87,7 @@ class Listener:
     def _listen_once(self) -> None:
         failure = None
         try:
+            self._name_for_good()
             self._source = open_source(self._spec)
             if self._stopped.is_set():
                 return
@@ -102,6 +103,11 @@ class Listener:
         if failure is not None and failure != self.failure:
             _log.error("source %s: %s", self.name, failure)  # once, not for each try
         self.failure = failure
+
+    def _name_for_good(self) -> None:
+        if (found := lasting(self._spec)) != self._spec:
+            _log.info("source %s: %s is %s", self.name, self._spec, found)
+            self._spec = found
 
     def _hear(self, source: Source) -> None:
         stream = Stream(self.name, self._settings, source.live)

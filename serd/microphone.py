@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serd.audio import SAMPLE_RATE, Pcm, Resampler, pcm_to_float
+from serd.cards import cards
 from serd.portaudio import MicrophoneError, find, inputs, load, one_line, open_stream
 
 READS_PER_S = 50
@@ -132,7 +133,7 @@ def record(wanted: str, out: int, err: int) -> None:
         BrokenPipeError: nobody reads `out`.
     """
     portaudio = load()
-    stream = open_stream(portaudio, find(wanted, inputs(portaudio)))
+    stream = open_stream(portaudio, find(wanted, inputs(portaudio), cards()))
     heard: Queue[Heard | Exception] = Queue(QUEUED_S * READS_PER_S)
     threading.Thread(target=listen, args=(stream, heard), daemon=True).start()
     writer = Writer(round(stream.samplerate), out, err)

@@ -3,12 +3,18 @@
 Only a microphone's own process comes here; sounddevice is loaded when it is asked for.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from serd.cards import Card, cards, lasting, numbered
 
 LATENCY_S = 0.25
 """How much the driver is asked to hold, so that a busy machine loses nothing."""
+
+
+_ADDRESS = re.compile(r" *\((hw:\d+,\d+)\)$")  # how PortAudio ends the names of ALSA's devices
 
 
 class MicrophoneError(Exception):
@@ -25,49 +31,47 @@ class Device:
     sample_rate: int
     """Its own, Hz."""
     is_default: bool
+    spec: str
+    """What to call it in a configuration: a name that it keeps when it is plugged in again."""
 
 
-def find(wanted: str, devices: list[Device], cards: Path = Path("/proc/asound")) -> Device:
+def find(wanted: str, devices: list[Device], known: Sequence[Card] = ()) -> Device:
     """The device that is meant.
 
     Args:
-        wanted: `default`, ALSA's `hw:CARD,DEV` (numbers or names), an index, a name or a part
-            of one name.
+        wanted: `default`, ALSA's `hw:CARD,DEV` (the card's number, `CARD=` its id or `USB=` its
+            port), a name or a part of one name.
         devices: those there are.
-        cards: where the kernel tells which number a card's name has.
+        known: the cards there are.
 
     Raises:
         MicrophoneError: none fits, or more than one does.
     """
+    if wanted.isdecimal():
+        raise MicrophoneError("a number alone names no device for long; see `serd devices`")
     if not devices:
         raise MicrophoneError("there is no input device")
     if wanted == "default":
         fits = [device for device in devices if device.is_default]
     elif wanted.startswith(("hw:", "plughw:")):
-        fits = [device for device in devices if f"({_numbers(wanted, cards)})" in device.name]
-    elif wanted.isdecimal():
-        fits = [device for device in devices if device.index == int(wanted)]
+        fits = [device for device in devices if f"({numbered(wanted, known)})" in device.name]
     else:
+        # Without the card's number, which may be another one since the name was copied.
+        part = _without_address(wanted).casefold()
         fits = [device for device in devices if device.name == wanted] or [
-            device for device in devices if wanted.casefold() in device.name.casefold()
+            device for device in devices if part in _without_address(device.name).casefold()
         ]
     if len(fits) == 1:
         return fits[0]
     said = "more than one fits" if fits else "not there, or in use"
-    names = ", ".join(device.name for device in fits or devices)
+    names = ", ".join(device.spec for device in fits or devices)
     if len(names) > 200:
         names = f"{len(fits or devices)} devices, see `serd devices`"
     raise MicrophoneError(f"{said}; there is {names}")
 
 
-def _numbers(address: str, cards: Path) -> str:
-    """`plughw:CARD=Device,DEV=0` as PortAudio writes it, `hw:1,0`."""
-    card, _, device = address.partition(":")[2].partition(",")
-    card, device = card.removeprefix("CARD="), device.removeprefix("DEV=") or "0"
-    link = cards / card
-    if card and link.is_symlink():
-        card = link.readlink().name.removeprefix("card")
-    return f"hw:{card},{device}"
+def _without_address(name: str) -> str:
+    return _ADDRESS.sub("", name)
 
 
 def load() -> Any:
@@ -82,6 +86,7 @@ def load() -> Any:
 def inputs(portaudio: Any) -> list[Device]:
     """All devices that can be heard."""
     default = portaudio.default.device[0]
+    known = cards()
     return [
         Device(
             index=index,
@@ -89,10 +94,16 @@ def inputs(portaudio: Any) -> list[Device]:
             channels=entry["max_input_channels"],
             sample_rate=round(entry["default_samplerate"]),
             is_default=index == default,
+            spec=_spec(entry["name"], known),
         )
         for index, entry in enumerate(portaudio.query_devices())
         if entry["max_input_channels"] > 0
     ]
+
+
+def _spec(name: str, known: Sequence[Card]) -> str:
+    address = _ADDRESS.search(name)
+    return lasting(address[1], known) if address else name
 
 
 def open_stream(portaudio: Any, device: Device) -> Any:

@@ -202,8 +202,9 @@ class Settings(Table):
     """Where serd keeps what must survive a restart; by default systemd's
     `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/serd` or `~/.local/state/serd`."""
     sources: dict[Name, SourceSpec] = Field({"mic": "default"}, min_length=1)
-    """What to listen to: NAME = `default`, a device (`hw:1,0`), `file:PATH[?speed=max]` or
-    `exec:COMMAND` that writes s16le mono PCM at 16 kHz."""
+    """What to listen to: NAME = `default`, a device as `serd devices` names it
+    (`hw:CARD=Device,DEV=0`), `file:PATH[?speed=max]` or `exec:COMMAND` that writes s16le mono PCM
+    at 16 kHz."""
     segments: SegmentSettings = SegmentSettings()
     denoise: DenoiseSettings = DenoiseSettings()
     adaptation: AdaptationSettings = AdaptationSettings()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from serd.audio import read
 from serd.capture import Block, EndedError, SourceError
+from serd.cards import Card
 from serd.health import SourceHealth
 from serd.listener import Listener
 from serd.segmentation import segments_of
@@ -221,6 +222,24 @@ def test_stopped_before_its_start_it_opens_nothing(tmp_path):
     ear.listener.stop()
     ear.run()
     assert not (tmp_path / "started").exists()
+
+
+def test_a_card_s_number_is_taken_for_its_name_as_soon_as_it_has_one(monkeypatch, caplog):
+    there, opened = [], []
+
+    def open_source(spec):
+        opened.append(spec)
+        there.append(Card(1, "Device"))
+        return Scripted(ending=SourceError("busy"))
+
+    monkeypatch.setattr("serd.listener.open_source", open_source)
+    monkeypatch.setattr("serd.cards.cards", lambda: there)
+    with caplog.at_level(logging.INFO, "serd"):
+        ear = Ear("hw:1,0", pauses=3)
+        ear.run()
+    lasting = "hw:CARD=Device,DEV=0"
+    assert opened == ["hw:1,0", lasting, lasting]
+    assert "source cam: hw:1,0 is hw:CARD=Device,DEV=0" in caplog.messages
 
 
 def test_what_it_hears_while_muted_is_not_used(scripts, pcm):

@@ -12,6 +12,7 @@ import pytest
 
 from serd.audio import SAMPLE_RATE, Resampler, pcm_to_float, read
 from serd.capture import SourceError, devices, open_source
+from serd.cards import Card
 from serd.microphone import Heard, Loss, Writer, listen
 from serd.portaudio import Device, MicrophoneError, find
 from tests.virtual_microphone import virtual_microphone
@@ -37,7 +38,7 @@ def test_an_unknown_microphone_is_told_in_one_line():
 
 
 def device(index, name, *, is_default=False):
-    return Device(index, name, channels=1, sample_rate=48_000, is_default=is_default)
+    return Device(index, name, 1, 48_000, is_default, spec=name)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +50,14 @@ def device(index, name, *, is_default=False):
         ("hw:CARD=Device,DEV=0", 0),
         ("hw:Device", 0),
         ("hw:1,1", 1),
-        ("2", 2),
+        ("hw:USB=1-1.4,DEV=1", 1),
         ("USB Audio", 2),
+        ("Webcam: USB Audio #1 (hw:0,1)", 1),
         ("webcam", 0),
         ("DEFAULT", 3),
     ],
 )
-def test_a_device_is_found_by_its_names(tmp_path, wanted, index):
-    (tmp_path / "Device").symlink_to("card1")
+def test_a_device_is_found_by_its_names(wanted, index):
     known = [
         device(0, "Webcam: USB Audio (hw:1,0)"),
         device(1, "Webcam: USB Audio #1 (hw:1,1)"),
@@ -65,7 +66,7 @@ def test_a_device_is_found_by_its_names(tmp_path, wanted, index):
     ]
     if wanted == "webcam":
         known.pop(1)
-    assert find(wanted, known, tmp_path).index == index
+    assert find(wanted, known, [Card(1, "Device", "1-1.4")]).index == index
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,8 @@ def test_a_device_is_found_by_its_names(tmp_path, wanted, index):
         ("default", [], "there is no input device"),
         ("default", [device(0, "A")], "not there, or in use; there is A"),
         ("hw:2,0", [device(0, "A (hw:12,0)")], "not there"),
+        ("hw:CARD=Device", [device(0, "A (hw:0,0)")], "not there"),
+        ("0", [device(0, "A")], "a number alone names no device for long"),
         ("usb", [device(0, "USB 1"), device(1, "USB 2")], "more than one fits; there is USB 1"),
         ("a", [device(i, "x" * 30) for i in range(9)], "there is 9 devices"),
     ],
