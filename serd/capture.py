@@ -1,7 +1,7 @@
 """Sources of sound, from the words in a configuration; every live one is a child process.
 
-`python -m serd.capture DEVICE` is the child of a microphone, so that a driver that hangs or
-crashes takes nothing with it and PortAudio is never loaded here.
+`python -m serd.capture DEVICE [SECONDS]` is the child of a microphone, so that a driver that hangs
+or crashes takes nothing with it and PortAudio is never loaded here.
 """
 
 import json
@@ -101,11 +101,12 @@ def lasting(spec: str) -> str:
     return cards.lasting(spec, cards.cards()) if spec.startswith(("hw:", "plughw:")) else spec
 
 
-def open_source(spec: str) -> Source:
+def open_source(spec: str, look_out_s: float = 0) -> Source:
     """The source that a configuration names; nothing runs before its `blocks`.
 
     Args:
         spec: `default`, a device, `file:PATH[?speed=max]` or `exec:COMMAND`.
+        look_out_s: for how long a microphone that is not there may be waited for.
 
     Raises:
         SourceError: the words make no sense; all else comes from `blocks`.
@@ -126,7 +127,11 @@ def open_source(spec: str) -> Source:
         if not command:
             raise SourceError("nothing follows exec:")
         return ChildSource(command, name=command[0])
-    return ChildSource([*_MICROPHONE, spec], name=f"microphone {spec}")
+    return ChildSource(
+        [*_MICROPHONE, spec, f"{look_out_s:g}"],
+        name=f"microphone {spec}",
+        start_within_s=START_WITHIN_S + look_out_s,
+    )
 
 
 def devices() -> list[Device]:

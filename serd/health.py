@@ -29,8 +29,11 @@ class SourceHealth:
     samples_discarded: int = 0
     """Received and part of none. What is in neither account still waits for what follows."""
     gaps: int = 0
+    """Places where sound is missing: what was lost, and absences from which it came back."""
     samples_lost: int = 0
-    """Never received: overflows."""
+    """Never received while it was online: overflows."""
+    absent_s: float = 0
+    """How long it gave nothing before it came back, all absences together, s."""
     utterances: int = 0
     dropped: int = 0
     """Utterances that found the queue full."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from serd.capture import EndedError, Source, SourceError, lasting, open_source
@@ -10,7 +11,7 @@ from serd.pipeline import Stream, Utterance
 from serd.settings import SegmentSettings
 
 _RETRY_S = (1.0, 30.0)
-"""The first and the longest pause before a live source is opened again."""
+"""From one opening of a live source that gives nothing to the next: at first, and at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Listener:
         self._on_status = on_status
         self._stopped = threading.Event()
         self._source: Source | None = None
+        self._heard_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"listener-{name}", daemon=True)
 
     def start(self) -> None:
@@ -74,21 +76,22 @@ class Listener:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        pause_s = _RETRY_S[0]
+        pause_s, look_out_s = _RETRY_S[0], 0.0
         while not self._stopped.is_set():
-            heard = self._health.samples
-            self._listen_once()
+            heard, opened = self._health.samples, time.monotonic()
+            self._listen_once(look_out_s)
             if not self._again or (self._source is not None and not self._source.live):
                 return
             pause_s = _RETRY_S[0] if self._health.samples > heard else pause_s
-            self._stopped.wait(pause_s)
-            pause_s = min(2 * pause_s, _RETRY_S[1])
+            # A microphone spends its pause looking out for its device.
+            self._stopped.wait(max(0.0, opened + pause_s - time.monotonic()))
+            look_out_s = pause_s = min(2 * pause_s, _RETRY_S[1])
 
-    def _listen_once(self) -> None:
+    def _listen_once(self, look_out_s: float) -> None:
         failure = None
         try:
             self._name_for_good()
-            self._source = open_source(self._spec)
+            self._source = open_source(self._spec, look_out_s)
             if self._stopped.is_set():
                 return
             self._hear(self._source)
@@ -114,6 +117,7 @@ class Listener:
         try:
             for block in source.blocks():
                 self._set_online(True)
+                self._heard_at = time.monotonic()
                 self._health.samples += block.samples.size
                 self._health.samples_lost += block.lost
                 self._health.gaps += block.lost > 0
@@ -140,5 +144,9 @@ class Listener:
             self._health.opened += online
             if online:
                 self.failure = None
+                if self._heard_at is not None:
+                    self._health.gaps += 1
+                    absent_s = self._health.absent_s + time.monotonic() - self._heard_at
+                    self._health.absent_s = round(absent_s, 3)
             _log.info("source %s: %s", self.name, "online" if online else "offline")
             self._on_status(self.name, online)

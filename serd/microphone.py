@@ -6,7 +6,6 @@ which systemd's `MemoryDenyWriteExecute=yes` refuses.
 
 import json
 import os
-import select
 import signal
 import threading
 import time
@@ -22,8 +21,19 @@ from numpy.typing import NDArray
 
 from serd.audio import SAMPLE_RATE, Pcm, Resampler, pcm_to_float
 from serd.cards import cards
-from serd.portaudio import MicrophoneError, find, inputs, load, one_line, open_stream
+from serd.child import SILENT_AFTER_S, START_WITHIN_S
+from serd.portaudio import (
+    MicrophoneError,
+    find,
+    inputs,
+    load,
+    look_again,
+    one_line,
+    open_stream,
+)
 
+LOOK_AGAIN_S = 1.0
+"""From one look for a device that is not there to the next, s."""
 READS_PER_S = 50
 QUEUED_S = 10
 """How much is kept while nobody takes it from stdout; what comes then is dropped."""
@@ -125,38 +135,74 @@ class Writer:
             rest = rest[os.write(self._out, rest) :]
 
 
-def record(wanted: str, out: int, err: int) -> None:
-    """Write what a device hears until it fails or nobody reads it any more.
+def opened(wanted: str, err: int, look_out_s: float) -> Any:
+    """A started stream; a device that is not there is looked for again and again for a while.
 
     Raises:
-        MicrophoneError: the device cannot be found, opened or read.
+        MicrophoneError: it did not come in time, or cannot be opened.
+    """
+    give_up = time.monotonic() + look_out_s
+    looks = 0
+    while True:
+        hung = threading.Timer(START_WITHIN_S, _end_hung, [wanted, err])
+        hung.start()
+        try:
+            portaudio = load()
+            if looks:
+                look_again(portaudio)
+            return open_stream(portaudio, find(wanted, inputs(portaudio), cards()))
+        except MicrophoneError:
+            if time.monotonic() + LOOK_AGAIN_S > give_up:
+                raise
+        finally:
+            hung.cancel()
+        looks += 1
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _end_hung(wanted: str, err: int) -> None:
+    os.write(err, f"serd: microphone {wanted}: does not answer\n".encode(errors="replace"))
+    os._exit(2)
+
+
+def record(wanted: str, out: int, err: int, look_out_s: float = 0) -> None:
+    """Write what a device hears until it fails or nobody reads it any more.
+
+    Args:
+        wanted: the device.
+        out: where the samples go.
+        err: where gaps are told.
+        look_out_s: for how long to wait for a device that is not there.
+
+    Raises:
+        MicrophoneError: the device cannot be found, opened or read, or gives no audio.
         BrokenPipeError: nobody reads `out`.
     """
-    portaudio = load()
-    stream = open_stream(portaudio, find(wanted, inputs(portaudio), cards()))
+    stream = opened(wanted, err, look_out_s)
     heard: Queue[Heard | Exception] = Queue(QUEUED_S * READS_PER_S)
     threading.Thread(target=listen, args=(stream, heard), daemon=True).start()
     writer = Writer(round(stream.samplerate), out, err)
-    reader_gone = select.poll()
-    reader_gone.register(out, 0)  # only POLLERR
     while True:
         try:
-            item = heard.get(timeout=1)
+            item = heard.get(timeout=SILENT_AFTER_S)
         except Empty:
-            if reader_gone.poll(0):  # a dead device must not outlive its reader
-                return
-            continue
+            raise MicrophoneError(f"no audio for {SILENT_AFTER_S:g} s") from None
         if isinstance(item, Exception):
             raise MicrophoneError(one_line(item)) from item
         writer.feed(item)
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m serd.capture DEVICE`, or `--list` for the devices as JSON; the exit code."""
+    """`python -m serd.capture DEVICE [SECONDS]`, or `--list` for JSON; the exit code.
+
+    For so many seconds a device that is not there is waited for.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     out = os.dup(1)
     os.dup2(2, 1)  # what libraries print must not get among the samples
-    if len(arguments) != 1:
+    err = os.dup(2)  # which sounddevice keeps shut while PortAudio begins
+    wanted, *look_out_s = arguments or [""]
+    if len(arguments) not in (1, 2):
         os.write(2, b"serd: one device, or --list\n")
         return 2
     try:
@@ -164,9 +210,9 @@ def main(arguments: list[str]) -> int:
             devices = [asdict(device) for device in inputs(load())]
             os.write(out, json.dumps(devices).encode())
         else:
-            record(arguments[0], out, 2)
+            record(wanted, out, err, *map(float, look_out_s))
     except MicrophoneError as error:
-        where = "" if arguments == ["--list"] else f" {arguments[0]}"
+        where = "" if arguments == ["--list"] else f" {wanted}"
         os.write(2, f"serd: microphone{where}: {error}\n".encode(errors="replace"))
         return 2
     except BrokenPipeError:

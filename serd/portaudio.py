@@ -5,6 +5,7 @@ Only a microphone's own process comes here; sounddevice is loaded when it is ask
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,16 @@ def load() -> Any:
     except Exception as error:  # OSError without the library, PortAudioError when it fails
         raise MicrophoneError(one_line(error)) from error
     return sounddevice
+
+
+def look_again(portaudio: Any) -> None:
+    """Forget what there was: PortAudio sees devices that come only when it begins anew."""
+    with suppress(portaudio.PortAudioError):
+        portaudio._terminate()
+    try:
+        portaudio._initialize()
+    except portaudio.PortAudioError as error:
+        raise MicrophoneError(one_line(error)) from error
 
 
 def inputs(portaudio: Any) -> list[Device]:

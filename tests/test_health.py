@@ -28,6 +28,7 @@ def test_a_report_has_the_contract_s_contents():
             "samples_discarded": 0,
             "gaps": 1,
             "samples_lost": 7,
+            "absent_s": 0,
             "utterances": 0,
             "dropped": 3,
         }

@@ -17,6 +17,13 @@ from serd.microphone import Heard, Loss, Writer, listen
 from serd.portaudio import Device, MicrophoneError, find
 from tests.virtual_microphone import virtual_microphone
 
+_HURRY = """
+import sys
+import serd.microphone
+serd.microphone.START_WITHIN_S = 0.5
+sys.exit(serd.microphone.main(sys.argv[1:]))
+"""
+
 
 def refusal(spec):
     """Why a source gives nothing."""
@@ -214,3 +221,27 @@ def test_the_microphone_s_process_lists_refuses_and_ends_with_its_reader():
         assert len(child.stdout.read(3200)) == 3200
         child.stdout.close()
         assert child.wait(30) == 0
+
+
+def test_a_microphone_that_is_not_there_yet_is_waited_for():
+    with virtual_microphone() as microphone:
+        microphone.unplug()
+        said = refusal("default")
+        assert said.startswith("ended with exit code 2: microphone default: ")
+        source = open_source("default", look_out_s=1000)
+        blocks = source.blocks()
+        threading.Timer(1.5, microphone.plug_in).start()
+        assert next(blocks).samples.size
+        source.close()
+
+
+def test_a_server_that_answers_nothing_is_given_up():
+    with virtual_microphone() as microphone:
+        words = [sys.executable, "-c", _HURRY, "default", "1000"]
+        microphone.suspend_server()
+        child = subprocess.run(
+            words, env=microphone.env, capture_output=True, timeout=60, check=False
+        )
+        assert child.returncode == 2
+        assert child.stderr.splitlines()[-1] == b"serd: microphone default: does not answer"
+        assert child.stdout == b""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,8 @@ import pytest
 import soundfile
 
 _PROGRAMS = ("pulseaudio", "pactl", "paplay")
+_SINK = ("module-null-sink", "sink_name=vmic", "rate=48000")
+_DEFAULT = ("set-default-source", "vmic.monitor")
 _ALSA_CONF = Path("/usr/share/alsa/alsa.conf")
 
 
@@ -29,13 +32,67 @@ def missing() -> str | None:
     return None if plugins and _ALSA_CONF.exists() else "no ALSA plugin for PulseAudio"
 
 
-@dataclass(frozen=True)
 class VirtualMicrophone:
-    """A running one."""
+    """A sound server that runs, and the microphone that is plugged into it."""
 
-    env: dict[str, str]
-    """The environment of programs that are to hear it as their default input."""
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = folder / "native"
+        asoundrc = folder / "asoundrc"
+        asoundrc.write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
+        self.changes = {
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "XDG_CONFIG_HOME": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+            "PULSE_SERVER": f"unix:{self._socket}",
+            "PULSE_COOKIE": str(folder / "cookie"),
+            "ALSA_CONFIG_PATH": f"{_ALSA_CONF}:{asoundrc}",
+        }
+        self.env = os.environ | self.changes
+        """The environment of programs that are to hear it as their default input."""
+        self.env.pop("DISPLAY", None)
+        self.start_server()
+
+    def start_server(self) -> None:
+        """Start it, with the microphone."""
+        self._socket.unlink(missing_ok=True)
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [
+                    *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
+                    *("--exit-idle-time=-1", "--disable-shm=yes"),
+                    *("-L", f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"),
+                    *("-L", " ".join(_SINK)),
+                ],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers(*_DEFAULT):
+            if time.monotonic() > deadline or self._server.poll() is not None:
+                said = (self._folder / "log").read_text()
+                pytest.fail(f"PulseAudio does not answer:\n{said}")
+            time.sleep(0.1)
+
+    def kill_server(self) -> None:
+        """SIGKILL: nobody is told."""
+        self._server.kill()
+        self._server.wait()
+
+    def suspend_server(self) -> None:
+        """SIGSTOP: it is there, and answers nothing any more."""
+        self._server.send_signal(signal.SIGSTOP)
+
+    def unplug(self) -> None:
+        """Take the microphone away; the server stays."""
+        assert self._answers("unload-module", "module-null-sink")
+
+    def plug_in(self) -> None:
+        assert self._answers("load-module", *_SINK)
+        assert self._answers(*_DEFAULT)
 
     def speak(self, path: Path) -> None:
         """Play a sound file into it; returns when it has been heard to its end."""
@@ -44,9 +101,15 @@ class VirtualMicrophone:
     def start_speaking(self, path: Path) -> "Speech":
         """Begin to play a sound file of any format that soundfile reads."""
         samples, sample_rate = soundfile.read(path, dtype="int16")
-        wav = self.folder / f"{path.stem}.wav"
+        wav = self._folder / f"{path.stem}.wav"
         soundfile.write(wav, samples, sample_rate)
         return Speech(subprocess.Popen(["paplay", "--device=vmic", str(wav)], env=self.env))
+
+    def _answers(self, *words: str) -> bool:
+        answer = subprocess.run(
+            ["pactl", *words], env=self.env, capture_output=True, timeout=30, check=False
+        )
+        return answer.returncode == 0
 
 
 @dataclass(frozen=True)
@@ -76,57 +139,11 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
         pytest.skip(f"virtual microphone: {reason}")
     # Not pytest's tmp_path: a Unix socket's path holds 107 bytes.
     with tempfile.TemporaryDirectory(prefix="serd-") as name:
-        folder = Path(name)
-        asoundrc = folder / "asoundrc"
-        asoundrc.write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
-        socket = folder / "native"
-        ours = {
-            "HOME": name,
-            "XDG_RUNTIME_DIR": name,
-            "XDG_CONFIG_HOME": name,
-            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
-            "PULSE_SERVER": f"unix:{socket}",
-            "PULSE_COOKIE": str(folder / "cookie"),
-            "ALSA_CONFIG_PATH": f"{_ALSA_CONF}:{asoundrc}",
-        }
-        env = os.environ | ours
-        env.pop("DISPLAY", None)
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [
-                    *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
-                    *("--exit-idle-time=-1", "--disable-shm=yes"),
-                    *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1"),
-                    *("-L", "module-null-sink sink_name=vmic rate=48000"),
-                ],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        microphone = VirtualMicrophone(Path(name))
         try:
-            _wait_for(server, ["pactl", "set-default-source", "vmic.monitor"], env, folder / "log")
             with pytest.MonkeyPatch.context() as patch:
-                for key, value in ours.items():
+                for key, value in microphone.changes.items():
                     patch.setenv(key, value)
-                yield VirtualMicrophone(env, folder)
+                yield microphone
         finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-
-def _wait_for(
-    server: subprocess.Popen[bytes], command: list[str], env: dict[str, str], log: Path
-) -> None:
-    """Try a command until PulseAudio answers it."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        answer = subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
-        if answer.returncode == 0:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"PulseAudio does not answer:\n{log.read_text()}")
+            microphone.kill_server()
