@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from serd.audio import SAMPLE_RATE, Resampler, pcm_to_float, read
 from serd.capture import SourceError, devices, open_source
 from serd.cards import Card
 from serd.microphone import Heard, Loss, Writer, listen
-from serd.portaudio import Device, MicrophoneError, find
+from serd.portaudio import Device, MicrophoneError, find, inputs
 from tests.virtual_microphone import virtual_microphone
 
 _HURRY = """
@@ -206,9 +207,23 @@ def test_a_spoken_recording_is_heard_through_the_microphone():
     assert likeness(original, caught) > 0.99
 
 
-def test_the_microphone_s_process_lists_refuses_and_ends_with_its_reader():
+def test_what_a_device_is_to_be_called_in_a_configuration(monkeypatch):
+    there = [
+        {"name": "USB Audio: - (hw:1,0)", "max_input_channels": 1, "default_samplerate": 48e3},
+        {"name": "HDMI: 0 (hw:0,3)", "max_input_channels": 0, "default_samplerate": 48e3},
+        {"name": "default", "max_input_channels": 2, "default_samplerate": 44.1e3},
+    ]
+    portaudio = SimpleNamespace(default=SimpleNamespace(device=(2, 2)), query_devices=lambda: there)
+    monkeypatch.setattr("serd.portaudio.cards", lambda: [Card(1, "Device", "1-1.4")])
+    named = [(found.spec, found.is_default) for found in inputs(portaudio)]
+    assert named == [("hw:CARD=Device,DEV=0", False), ("default", True)]
+
+
+def test_the_microphone_s_process_lists_refuses_and_ends_with_its_reader(serd):
     with virtual_microphone() as microphone:
-        assert [found.name for found in devices() if found.is_default] == ["default"]
+        assert [found.spec for found in devices() if found.is_default] == ["default"]
+        (default,) = [line for line in serd("devices").stdout.splitlines() if line[0] == "*"]
+        assert default.split()[1] == "default"
         said = refusal("hw:7,7")
         assert said.startswith("ended with exit code 2: microphone hw:7,7: not there")
         assert "default" in said

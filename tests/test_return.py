@@ -13,6 +13,8 @@ from .virtual_microphone import virtual_microphone
 __all__ = ["mosquitto", "watcher"]  # fixtures
 
 BACK_WITHIN_S = 5
+SINK_S = 2
+"""For so long PulseAudio's null sink gives nothing after it is opened; no sound card does that."""
 ABSENT_S = (25, 1, 1, 4, 8)
 """The first is long enough for the pauses between tries to have grown."""
 
@@ -56,7 +58,7 @@ def test_audio_is_back_soon(tmp_path, command, mosquitto, watcher, what, capsys)
             eventually(lambda: health("mic")["opened"] == len(ABSENT_S) + 1)
             mic, unharmed = health("mic"), health("other")
             said = serd.err
-    assert max(back_after_s) < BACK_WITHIN_S
+    assert max(back_after_s) < BACK_WITHIN_S + SINK_S
     assert mic["gaps"] >= len(ABSENT_S)
     assert mic["absent_s"] > sum(ABSENT_S)
     assert (unharmed["opened"], unharmed["gaps"]) == (1, 0)
