@@ -52,7 +52,7 @@ system-packages:
 
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[broker,training,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[broker,prometheus,training,dev]'
 	@touch $@
 
 # tflite-runtime wants Python 3.11 and NumPy 1; without such a Python its tests are skipped.

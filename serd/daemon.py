@@ -15,6 +15,7 @@ from serd.companies import Companies
 from serd.events import EmotionEvent, compact
 from serd.health import Health, SourceHealth
 from serd.listener import Listener
+from serd.metrics import Metrics
 from serd.mqtt import Publisher
 from serd.outbox import Outbox, OutboxError, OutboxTakenError
 from serd.pipeline import Recogniser, Utterance
@@ -53,8 +54,8 @@ class Daemon:
             on_event: called with each event, and whether a broker is connected.
 
         Raises:
-            BundleError, SettingsError, VoicesError, BrokerError, OutboxTakenError: with one
-                line each.
+            BundleError, SettingsError, VoicesError, BrokerError, MetricsError,
+                OutboxTakenError: with one line each.
         """
         self._settings = settings
         self._once = once
@@ -68,7 +69,9 @@ class Daemon:
             cleaning.load(settings.denoise),
             self._companies.speakers,
         )
-        self._health = Health({name: SourceHealth() for name in settings.sources})
+        self._health = Health(
+            {name: SourceHealth() for name in settings.sources}, settings.health.interval_s
+        )
         now = datetime.now(UTC)
         self._states = {name: SmoothedState(settings.state, now) for name in settings.sources}
         self._queue: queue.Queue[Utterance | None] = queue.Queue(_QUEUED)
@@ -95,6 +98,8 @@ class Daemon:
         self._awaited = [self._listeners[name] for name in files or settings.sources]
         if settings.mqtt.broker != "none":
             self._connect(settings)
+        if port := settings.health.prometheus_port:
+            self._resources.callback(Metrics(port, self._report).close)
 
     def run(self) -> bool:
         """Work until `stop`, or with `once` until all is done; tell whether that went well.
@@ -160,14 +165,15 @@ class Daemon:
 
     def _watch(self) -> None:
         """Keep the time-driven things going."""
-        next_health = time.monotonic() + self._settings.health.interval_s
+        next_health = time.monotonic()
         while not self._stopped:
             time.sleep(_TICK_S)
             if self._publisher is not None:
                 for name, state in self._states.items():
                     self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
-                if time.monotonic() >= next_health:
-                    next_health += self._settings.health.interval_s
+                # What falls due while there is no broker is said as soon as there is one.
+                if self._publisher.connected and time.monotonic() >= next_health:
+                    next_health = time.monotonic() + self._settings.health.interval_s
                     self._publisher.publish_health(compact(self._report()))
             self._companies.save()
             ended = self._once and all(listener.done for listener in self._awaited)
@@ -200,6 +206,7 @@ class Daemon:
             worker.join(_CLOSE_S)
         self._companies.save(at_end=True)
         if self._publisher is not None:
+            self._publisher.publish_health(compact(self._report()))  # the last accounts
             self._publisher.stop(_GOODBYE_S)
         self._resources.close()
 
@@ -222,6 +229,7 @@ class Daemon:
                 self._stdout_gone = error
                 self.stop()
             except Exception as error:  # noqa: BLE001 - one bad utterance must not end the service
+                self._health.sources[utterance.source].failed += 1
                 why = f"{type(error).__name__}: {error}"
                 _log.error("source %s: an utterance was lost: %s", utterance.source, why)
                 _log.debug("where", exc_info=True)

@@ -5,10 +5,13 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from serd.events import iso
 
 _LATENCIES = 1_000
 
@@ -37,6 +40,8 @@ class SourceHealth:
     utterances: int = 0
     dropped: int = 0
     """Utterances that found the queue full."""
+    failed: int = 0
+    """Utterances that could not be recognised."""
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Health:
     """All accounts; the listeners write their own sources', one thread the rest."""
 
     sources: dict[str, SourceHealth]
+    interval_s: float = 60
+    """How often it is told, s; who hears nothing for much longer may worry."""
     _started: float = field(default_factory=time.monotonic)
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,6 +67,8 @@ class Health:
         median, p99 = np.percentile(latencies, [50, 99]).round(1) if latencies else (None, None)
         return {
             "schema": 1,
+            "time": iso(datetime.now(UTC)),
+            "interval_s": self.interval_s,
             "uptime_s": round(time.monotonic() - self._started),
             "latency_ms": {"median": median, "p99": p99},
             "outbox": {"depth": outbox_depth, "dropped": outbox_dropped},

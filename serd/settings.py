@@ -164,6 +164,9 @@ class HealthSettings(Table):
 
     interval_s: float = Field(60, ge=1)
     """From one health message to the next, s."""
+    prometheus_port: int = Field(0, ge=0, le=65_535)
+    """Where Prometheus finds the same, on this machine only: `http://127.0.0.1:PORT/metrics`; 0:
+    nowhere. Needs the extra `prometheus`."""
 
 
 class HomeAssistantSettings(Table):

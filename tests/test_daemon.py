@@ -119,7 +119,8 @@ def test_what_a_newcomer_is_told(mosquitto, watcher, start, talker):
     assert found["cmps"]["event"]["state_topic"] == CAM
     report = json.loads(told["serd/pi/health"])
     assert report.keys() == {
-        *("schema", "uptime_s", "latency_ms", "outbox", "memory_mb", "sources"),
+        *("schema", "time", "interval_s"),
+        *("uptime_s", "latency_ms", "outbox", "memory_mb", "sources"),
     }
     assert 0 <= report["latency_ms"]["median"] <= report["latency_ms"]["p99"]
     cam = report["sources"]["cam"]
@@ -445,3 +446,5 @@ def test_one_utterance_that_fails_is_told(woman, monkeypatch, caplog):
     assert daemon.run()
     assert [one.duration_ms for one in seen] == durations_ms(woman)[1:]
     assert caplog.messages == ["source cam: an utterance was lost: RuntimeError: out of tune"]
+    cam = daemon._health.sources["cam"]
+    assert (cam.failed, cam.utterances) == (1, len(seen) + 1)

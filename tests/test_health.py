@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import psutil
@@ -12,8 +13,10 @@ from serd.health import Health, SourceHealth, resident_mb
 
 def test_a_report_has_the_contract_s_contents():
     mic = SourceHealth(online=True, opened=2, samples=32_000, gaps=1, samples_lost=7, dropped=3)
-    report = json.loads(compact(Health({"mic": mic}).report(5, 6)))
+    report = json.loads(compact(Health({"mic": mic}, 7).report(5, 6)))
     assert report["schema"] == 1
+    assert abs(datetime.fromisoformat(report["time"]) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert report["interval_s"] == 7
     assert report["uptime_s"] >= 0
     assert report["outbox"] == {"depth": 5, "dropped": 6}
     assert report["latency_ms"] == {"median": None, "p99": None}
@@ -31,6 +34,7 @@ def test_a_report_has_the_contract_s_contents():
             "absent_s": 0,
             "utterances": 0,
             "dropped": 3,
+            "failed": 0,
         }
     }
 
