@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from serd import __version__, cli_config, cli_files
-from serd.cli_options import ConfigOption, DenoiseOption, ModelOption, mode
+from serd import __version__, cli_config, cli_files, cli_status
+from serd.cli_options import BrokerOption, ConfigOption, DenoiseOption, ModelOption, mode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,11 +21,6 @@ app = typer.Typer(
     help="Recognises emotions in speech and publishes them over MQTT.",
 )
 app.add_typer(cli_config.app, name="config", help="Write or check a configuration.")
-
-
-BrokerOption = Annotated[
-    str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
-]
 
 
 def main() -> NoReturn:
@@ -124,6 +119,7 @@ def run(
 app.command()(cli_files.classify)
 app.command()(cli_files.enroll)
 app.command("denoise")(cli_files.denoise_file)
+app.command()(cli_status.status)
 
 
 @app.command()

@@ -16,6 +16,9 @@ class Denoise(StrEnum):
 
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file.")]
+BrokerOption = Annotated[
+    str | None, typer.Option(help="mqtt://HOST[:PORT], mqtts://HOST[:PORT], embedded or none.")
+]
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="A name that `serd models` lists, or a folder.")
 ]

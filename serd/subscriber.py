@@ -1,8 +1,11 @@
-"""Hears what serd publishes, from any machine: `serd watch`."""
+"""Hears what serd publishes, from any machine: `serd watch` and `serd status`."""
 
 import logging
 import queue
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -10,10 +13,20 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from serd.events import EmotionEvent
 from serd.mqtt import PORTS, password
-from serd.settings import MqttSettings, SettingsError
+from serd.settings import MqttSettings, SettingsError, reason
 from serd.topics import Topics
 
 _log = logging.getLogger(__name__)
+
+
+_ANSWER_S = 10.0
+"""For a broker to let us in."""
+_RETAINED_S = 2.0
+"""After the subscription: for what is retained to arrive."""
+
+
+class NoAnswerError(Exception):
+    """A broker does not answer, or not as asked; the message says why, in one line."""
 
 
 class Subscriber:
@@ -57,6 +70,58 @@ class Subscriber:
         finally:
             self._client.loop_stop()
 
+    def retained(
+        self, topics: Sequence[str], enough: Callable[[Mapping[str, bytes]], bool]
+    ) -> dict[str, bytes]:
+        """What stands on some topics now.
+
+        Args:
+            topics: filters, which do not overlap.
+            enough: tells whether these topics and payloads are all there is to wait for.
+
+        Raises:
+            NoAnswerError: the broker cannot be reached, or lets nobody in or read.
+        """
+        found: dict[str, bytes] = {}
+        heard: queue.SimpleQueue[MQTTMessage | str | None] = queue.SimpleQueue()
+        client = self._client
+
+        def enter(_client: Client, _data: object, _flags: object, code: Any, *_: object) -> None:
+            if code.is_failure:
+                heard.put(f"refused the connection: {str(code).lower()}")
+            else:
+                client.subscribe([(topic, 0) for topic in topics])
+
+        client.on_connect = enter
+        client.on_connect_fail = lambda *_: heard.put(f"unreachable: {_why(sys.exception())}")
+        client.on_disconnect = lambda *_: heard.put("hung up")
+        client.on_subscribe = lambda _client, _data, _number, codes, *_: heard.put(
+            "lets nobody read that" if all(code.is_failure for code in codes) else None
+        )
+        client.on_message = lambda _client, _data, message: heard.put(message)
+        where = f"MQTT broker {self._host}:{self._port}"
+        deadline = time.monotonic() + _ANSWER_S
+        subscribed = False
+        client.connect_async(self._host, self._port)
+        client.loop_start()
+        try:
+            while not (subscribed and enough(found)):
+                one = heard.get(timeout=max(0.0, deadline - time.monotonic()))
+                if isinstance(one, str):
+                    raise NoAnswerError(f"{where} {one}")
+                if isinstance(one, MQTTMessage):
+                    found[one.topic] = bytes(one.payload)
+                else:
+                    subscribed, deadline = True, time.monotonic() + _RETAINED_S
+        except queue.Empty:
+            if not subscribed:
+                raise NoAnswerError(f"{where} does not answer") from None
+        finally:
+            client.on_disconnect = None
+            client.disconnect()
+            client.loop_stop()
+        return found
+
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
         if not self._unreachable:  # once, not for each try
             self._unreachable = True
@@ -71,3 +136,7 @@ class Subscriber:
             self._received.put(EmotionEvent.from_json(bytes(message.payload)))
         except (ValueError, RecursionError):
             return  # another schema, or somebody else's
+
+
+def _why(error: BaseException | None) -> str:
+    return reason(error) if isinstance(error, OSError) else str(error).lower()
