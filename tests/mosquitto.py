@@ -92,12 +92,16 @@ class Mosquitto:
 class Watcher:
     """Sees everything on a broker; what it misses too, if a persistent one knows its name."""
 
-    def __init__(self, port: int, remembered_as: str = "") -> None:
+    def __init__(
+        self, port: int, remembered_as: str = "", login: tuple[str, str] | None = None
+    ) -> None:
         self.seen: list[MQTTMessage] = []
         self._ready = threading.Event()
         self.client = Client(
             CallbackAPIVersion.VERSION2, client_id=remembered_as, clean_session=not remembered_as
         )
+        if login:
+            self.client.username_pw_set(*login)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
         self.client.on_subscribe = lambda *_: self._ready.set()
