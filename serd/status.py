@@ -51,6 +51,9 @@ class NodeStatus:
         age_s = self.health_age_s
         if age_s is not None and interval_s is not None and age_s > _STALE * interval_s:
             found.append(f"no word of its health for {age_s:.0f} s: it hangs, or a clock is wrong")
+        outbox = self.health.get("outbox")
+        if isinstance(outbox, Mapping) and isinstance(failure := outbox.get("failure"), str):
+            found.append(failure)
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -58,6 +58,11 @@ def test_a_node_that_is_well_is_told_in_a_few_lines(capsys):
     ]
 
 
+def failing(why):
+    health = json.loads(said()["serd/pi/health"])
+    return {"serd/pi/health": json.dumps(health | {"outbox": {"failure": why}}).encode()}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -65,6 +70,7 @@ def test_a_node_that_is_well_is_told_in_a_few_lines(capsys):
         ({"serd/pi/status": b"on fire"}, "pi is offline"),
         ({"serd/pi/mic/status": b"offline"}, "source mic is offline"),
         ({"serd/pi/health": said(181)["serd/pi/health"]}, "no word of its health for 181 s"),
+        (failing("outbox /x: disk is full"), "outbox /x: disk is full"),
     ],
 )
 def test_what_is_not_well(change, problem, capsys):
@@ -72,7 +78,8 @@ def test_what_is_not_well(change, problem, capsys):
     (found,) = status.problems
     assert found.startswith(problem)
     print_status(status)
-    assert "offline" in capsys.readouterr().out or "no word" in found
+    said_of_it = found if status.online else "pi is offline"
+    assert said_of_it in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("age_s", [-500, 0, 179])
