@@ -27,8 +27,9 @@ def status(
 ) -> None:
     """Say how a running daemon is, as its broker knows it.
 
-    Exit code 0: it is online, all its sources are, and it has told its health lately; 1: not so,
-    or no broker answers, or the broker does not know it; 2: wrong usage or configuration.
+    Exit code 0: it is online, all its sources are, it has told its health lately, and it can keep
+    events; 1: not so, or no broker answers, or the broker does not know it; 2: wrong usage or
+    configuration.
     """
     from serd.settings import load
     from serd.status import UnknownNodeError, ask

@@ -26,14 +26,22 @@ class SettingsError(Exception):
 
 
 class Table(BaseModel):
-    """Base of every table: read once, never changed, no unknown keys."""
+    """Base of every table: read once, never changed, no unknown keys, no infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 NoneIfEmpty = BeforeValidator(lambda value: None if value == "" else value)
 """TOML has no null."""
-OptionalPath = Annotated[Path | None, NoneIfEmpty]
+
+
+def _path(path: Path | None) -> Path | None:
+    if path is not None and "\0" in str(path):
+        raise ValueError("has a zero byte, which no path can")
+    return path
+
+
+OptionalPath = Annotated[Path | None, NoneIfEmpty, AfterValidator(_path)]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 
@@ -99,7 +107,7 @@ class MqttSettings(Table):
 
     broker: Annotated[str, AfterValidator(_broker_url)] = "mqtt://localhost:1883"
     """`mqtt://HOST[:PORT]`, `mqtts://…` (TLS), `embedded` (a broker inside serd) or `none`."""
-    topic_prefix: str = Field("serd", pattern=r"^[^+#/\s][^+#\s]*$")
+    topic_prefix: str = Field("serd", pattern=r"^[^+#/\s\x00-\x1f\x7f][^+#\s\x00-\x1f\x7f]*$")
     """First levels of every topic."""
     username: Annotated[str | None, NoneIfEmpty] = None
     """With which serd logs in, if at all."""
@@ -118,9 +126,7 @@ class DenoiseSettings(Table):
     """Of noisy utterances only, of all, or of none."""
     model: str = "denoiser"
     """A name that `serd models` lists, or the path of a bundle."""
-    below_snr_db: Annotated[
-        Annotated[float, Field(allow_inf_nan=False, strict=True)] | None, NoneIfEmpty
-    ] = None
+    below_snr_db: Annotated[Annotated[float, Field(strict=True)] | None, NoneIfEmpty] = None
     """With `auto`, utterances with less signal than this are noisy, dB; by default what was
     found best for the model."""
 
@@ -155,7 +161,7 @@ class StateSettings(Table):
 
     half_life_s: float = Field(10, gt=0)
     """An utterance counts half after this much time, s."""
-    idle_after_s: float = Field(30, gt=0)
+    idle_after_s: float = Field(30, gt=0, le=31_536_000)
     """Without an utterance for this long the state is `idle`, s."""
 
 
@@ -174,7 +180,7 @@ class HomeAssistantSettings(Table):
 
     discovery: bool = True
     """Whether Home Assistant is told what serd publishes."""
-    prefix: str = Field("homeassistant", pattern=r"^[^+#\s]+$")
+    prefix: str = Field("homeassistant", pattern=r"^[^+#\s\x00-\x1f\x7f]+$")
     """First levels of the discovery topics."""
 
 
@@ -233,7 +239,7 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
         table = {} if path is None else tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {reason(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also what is too deep, or a number too long
         raise SettingsError(f"{path}: not TOML: {error}") from error
     for key, value in overrides.items():
         if isinstance(value, dict) and isinstance(table.get(key), dict) and key != "sources":

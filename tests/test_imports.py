@@ -6,6 +6,7 @@ import pytest
 
 # What only training, or a child process, or a rare option needs.
 HEAVY = {"tensorflow", "keras", "librosa", "numba", "sklearn", "matplotlib", "scipy", "amqtt"}
+HEAVY |= {"prometheus_client"}
 
 
 def modules_after(code, *arguments):
