@@ -100,9 +100,9 @@ def _end_of_speech_to_publish(recogniser: Recogniser) -> Iterator[str]:
         outbox = Outbox(Path(folder) / "outbox.db", 10_000, 3600)
         settings = MqttSettings(broker="mqtt://127.0.0.1:9")  # nobody answers: the worst case
         publisher = Publisher(
-            settings, "bench", outbox, {}, ["bench"], on_listening=lambda _name, _on: None
+            settings, "bench", outbox, {}, {"bench": True}, on_listening=lambda _name, _on: None
         )
-        log = logging.getLogger("serd.mqtt")
+        log = logging.getLogger("serd.connection")
         log.disabled = True  # that the broker is unreachable is no news
         publisher.start()
         times = []

@@ -19,8 +19,9 @@ from serd.metrics import Metrics
 from serd.mqtt import Publisher
 from serd.outbox import Outbox, OutboxError, OutboxTakenError
 from serd.pipeline import Recogniser, Utterance
-from serd.settings import Settings, state_dir
+from serd.settings import Settings, reason, state_dir
 from serd.state import SmoothedState
+from serd.switches import Switches
 
 _QUEUED = 64
 """Utterances that may wait for the classifier."""
@@ -94,6 +95,9 @@ class Daemon:
             )
             for name, spec in settings.sources.items()
         }
+        self._switches = Switches(state_dir(settings) / "switched-off")
+        for name, listener in self._listeners.items():
+            listener.listening = self._switches.on(name)
         files = [name for name, spec in settings.sources.items() if spec.startswith("file:")]
         self._awaited = [self._listeners[name] for name in files or settings.sources]
         if settings.mqtt.broker != "none":
@@ -131,7 +135,7 @@ class Daemon:
         if mqtt.broker == "embedded":
             broker = EmbeddedBroker(mqtt.embedded_port)
             self._resources.callback(broker.close)
-            mqtt = mqtt.model_copy(update={"broker": f"mqtt://127.0.0.1:{broker.port}"})
+            mqtt = mqtt.model_copy(update={"embedded_port": broker.port})
         self._outbox = _open_outbox(settings)
         self._resources.callback(self._outbox.close)
         labels = self._card.labels
@@ -156,7 +160,7 @@ class Daemon:
                 "labels": labels,
                 "sources": list(settings.sources),
             },
-            list(settings.sources),
+            {name: listener.listening for name, listener in self._listeners.items()},
             on_listening=self._set_listening,
             discovery=dict(found) if settings.homeassistant.discovery else {},
         )
@@ -253,12 +257,17 @@ class Daemon:
     def _set_listening(self, name: str, on: bool) -> None:
         _log.info("source %s: listening %s", name, "on" if on else "off")
         self._listeners[name].listening = on
+        try:
+            self._switches.set(name, on)
+        except OSError as error:
+            _log.error("source %s: a restart will undo that: %s", name, reason(error))
 
     def _report(self) -> dict[str, object]:
-        outbox = self._outbox
-        return self._health.report(
-            len(outbox) if outbox is not None else 0, outbox.dropped if outbox is not None else 0
-        )
+        outbox, publisher = self._outbox, self._publisher
+        if outbox is None or publisher is None:
+            return self._health.report(0, 0)
+        failure = publisher.outbox_failure or outbox.not_on_disk
+        return self._health.report(len(outbox), outbox.dropped, publisher.lost, failure)
 
 
 def _open_outbox(settings: Settings) -> Outbox:
@@ -270,4 +279,4 @@ def _open_outbox(settings: Settings) -> Outbox:
         raise  # two daemons would answer to one name
     except OutboxError as error:
         _log.error("%s; events wait in memory only", error)
-        return Outbox(None, *limits)
+        return Outbox(None, *limits, not_on_disk=f"{error}; events wait in memory only")

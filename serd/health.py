@@ -60,7 +60,13 @@ class Health:
         with self._lock:
             self._latencies.append(latency_ms)
 
-    def report(self, outbox_depth: int, outbox_dropped: int) -> dict[str, Any]:
+    def report(
+        self,
+        outbox_depth: int,
+        outbox_dropped: int,
+        lost: int = 0,
+        outbox_failure: str | None = None,
+    ) -> dict[str, Any]:
         """What is published; latencies over the last 1,000 events."""
         with self._lock:
             latencies = list(self._latencies)
@@ -71,7 +77,12 @@ class Health:
             "interval_s": self.interval_s,
             "uptime_s": round(time.monotonic() - self._started),
             "latency_ms": {"median": median, "p99": p99},
-            "outbox": {"depth": outbox_depth, "dropped": outbox_dropped},
+            "outbox": {
+                "depth": outbox_depth,
+                "dropped": outbox_dropped,
+                "lost": lost,
+                "failure": outbox_failure,
+            },
             "memory_mb": round(resident_mb(), 1),
             "sources": {name: asdict(source) for name, source in self.sources.items()},
         }

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ class Outbox:
         max_events: int,
         max_age_s: float,
         clock: Callable[[], float] = time.time,
+        not_on_disk: str | None = None,
     ) -> None:
         """Open or make the database.
 
@@ -65,6 +66,7 @@ class Outbox:
             max_events: at least 1.
             max_age_s: of an event, s.
             clock: the time, s; it decides only about age.
+            not_on_disk: why it is in memory although it should not be.
 
         Raises:
             OutboxError: it cannot be opened, or another process has it open.
@@ -74,6 +76,7 @@ class Outbox:
         self._max_age_s = max_age_s
         self._clock = clock
         self._lock = threading.Lock()
+        self.not_on_disk = not_on_disk
         self.dropped = 0
         """Events that were dropped as too many or too old, since it was opened."""
         self.found_corrupt = False
@@ -113,23 +116,32 @@ class Outbox:
             self._count += cursor.rowcount
             self._prune()
 
-    def waiting(self, limit: int, after: int = 0) -> list[Waiting]:
-        """The oldest events.
+    def waiting(
+        self, limit: int, after: int = 0, without: Collection[str] = ()
+    ) -> tuple[list[Waiting], int]:
+        """The oldest events, and up to which `seq` there are no others.
 
         Args:
             limit: at most so many.
             after: only those whose `seq` is larger.
+            without: topics whose events are left out.
 
         Raises:
             OutboxError: the database cannot be read.
         """
         with self._lock, self._failing_plainly():
             self._prune()
+            marks = ", ".join("?" * len(without))
             rows = self._connection.execute(
-                "SELECT seq, id, topic, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, limit),
+                "SELECT seq, id, topic, payload FROM events"  # noqa: S608 # marks alone
+                f" WHERE seq > ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?",
+                (after, *without, limit),
             ).fetchall()
-        return [Waiting(*row) for row in rows]
+            if len(rows) < limit:
+                (seen,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
+            else:
+                seen = rows[-1][0]
+        return [Waiting(*row) for row in rows], max(after, seen or 0)
 
     def delete(self, event_id: str) -> None:
         """Forget an event that has arrived; one that is not there is no error.

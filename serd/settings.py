@@ -99,6 +99,7 @@ def _broker_url(url: str) -> str:
     if parts.username or parts.password:
         raise ValueError("put the user into username and the password into password_file")
     _ = parts.port  # raises ValueError when it is not a number from 0 to 65535
+    parts.hostname.encode("idna")  # raises one when no name server could be asked for it
     return url
 
 
@@ -109,14 +110,35 @@ class MqttSettings(Table):
     """`mqtt://HOST[:PORT]`, `mqtts://…` (TLS), `embedded` (a broker inside serd) or `none`."""
     topic_prefix: str = Field("serd", pattern=r"^[^+#/\s\x00-\x1f\x7f][^+#\s\x00-\x1f\x7f]*$")
     """First levels of every topic."""
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    """Version of MQTT. With 5 a broker says when it may not take an event, which then waits; with
+    3.1.1 what its access rules forbid is lost without a word."""
     username: Annotated[str | None, NoneIfEmpty] = None
     """With which serd logs in, if at all."""
     password_file: OptionalPath = None
-    """A file whose first line is the password."""
+    """A file whose first line is the password. The name of a systemd credential is enough, here
+    and for the next three."""
+    ca_file: OptionalPath = None
+    """Certificates (PEM) of those whose word is taken that a broker behind `mqtts://` is the right
+    one; by default the system's."""
+    certificate_file: OptionalPath = None
+    """serd's own certificate (PEM), for a broker that asks for one."""
+    key_file: OptionalPath = None
+    """Its private key (PEM, no passphrase); by default in the same file."""
     keepalive_s: int = Field(30, ge=5, le=3_600)
     """The broker declares serd offline after 1.5 times this, s."""
     embedded_port: int = Field(1883, ge=0, le=65_535)
     """Where the embedded broker listens on this machine; 0 takes a free port."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MqttSettings":
+        if self.password_file and not self.username:
+            raise ValueError("password_file without a username")
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file without a certificate_file")
+        if (self.ca_file or self.certificate_file) and self.broker.startswith("mqtt:"):
+            raise ValueError("ca_file and certificate_file need mqtts://, mqtt:// is not encrypted")
+        return self
 
 
 class DenoiseSettings(Table):

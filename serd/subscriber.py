@@ -6,14 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
 
+from serd import login
 from serd.events import EmotionEvent
-from serd.mqtt import PORTS, password
-from serd.settings import MqttSettings, SettingsError, reason
+from serd.settings import MqttSettings, SettingsError
 from serd.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -38,20 +36,12 @@ class Subscriber:
         Raises:
             SettingsError: there is no broker, or the password cannot be read.
         """
-        broker = settings.broker
-        if broker == "none":
+        if settings.broker == "none":
             raise SettingsError("mqtt.broker: there is nothing to hear from none")
-        if broker == "embedded":
-            broker = f"mqtt://127.0.0.1:{settings.embedded_port}"
-        url = urlsplit(broker)
-        self._host, self._port = url.hostname or "localhost", url.port or PORTS[url.scheme]
+        self._host, self._port = login.address(settings)
         self._topics = Topics(settings.topic_prefix, "+")
         self._received: queue.SimpleQueue[EmotionEvent | tuple[str, bool]] = queue.SimpleQueue()
-        self._client = Client(CallbackAPIVersion.VERSION2)
-        if settings.username is not None:
-            self._client.username_pw_set(settings.username, password(settings))
-        if url.scheme == "mqtts":
-            self._client.tls_set()
+        self._client = login.client(settings)
         self._client.reconnect_delay_set(1, 1)  # a person is waiting
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(self._topics.event("+"), 1), (self._topics.status, 1)]
@@ -88,12 +78,12 @@ class Subscriber:
 
         def enter(_client: Client, _data: object, _flags: object, code: Any, *_: object) -> None:
             if code.is_failure:
-                heard.put(f"refused the connection: {str(code).lower()}")
+                heard.put(f"refused the connection: {login.plain(code)}")
             else:
                 client.subscribe([(topic, 0) for topic in topics])
 
         client.on_connect = enter
-        client.on_connect_fail = lambda *_: heard.put(f"unreachable: {_why(sys.exception())}")
+        client.on_connect_fail = lambda *_: heard.put(f"unreachable: {login.why(sys.exception())}")
         client.on_disconnect = lambda *_: heard.put("hung up")
         client.on_subscribe = lambda _client, _data, _number, codes, *_: heard.put(
             "lets nobody read that" if all(code.is_failure for code in codes) else None
@@ -136,7 +126,3 @@ class Subscriber:
             self._received.put(EmotionEvent.from_json(bytes(message.payload)))
         except (ValueError, RecursionError):
             return  # another schema, or somebody else's
-
-
-def _why(error: BaseException | None) -> str:
-    return reason(error) if isinstance(error, OSError) else str(error).lower()

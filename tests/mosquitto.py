@@ -43,7 +43,12 @@ class Mosquitto:
     """One on a free loopback port; when killed it forgets everything, unless `persistent`."""
 
     def __init__(
-        self, folder: Path, users: dict[str, str] | None = None, persistent: bool = False
+        self,
+        folder: Path,
+        users: dict[str, str] | None = None,
+        persistent: bool = False,
+        rules: str = "",
+        more: str = "",
     ) -> None:
         self._program = _program()
         self.port = free_port()
@@ -56,11 +61,17 @@ class Mosquitto:
             tool = shutil.which("mosquitto_passwd") or pytest.skip("no mosquitto_passwd")
             subprocess.run([tool, "-U", str(passwords)], check=True)
             rights = f"allow_anonymous false\npassword_file {passwords}"
+        self._rules = folder / "rules"
+        if rules:
+            self._rules.write_text(rules)
+            rights += f"\nacl_file {self._rules}"
         if persistent:
             rights += f"\npersistence true\npersistence_location {folder}/"
             rights += "\nautosave_on_changes true\nautosave_interval 1"
         # "user" keeps root, if we are that, from becoming one who can't read our folder.
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nuser {getuser()}\n{rights}\n")
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\n{more}\nuser {getuser()}\n{rights}\n"
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -75,10 +86,19 @@ class Mosquitto:
             )
         eventually(self._listens, "the start of mosquitto")
 
+    def obey(self, rules: str) -> None:
+        """Let it go by other access rules from now on."""
+        self._rules.write_text(rules)
+        self.send(signal.SIGHUP)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL: nothing is said to any client."""
         assert self._process
-        self._process.send_signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         self._process.wait()
 
     def _listens(self) -> bool:
@@ -103,12 +123,17 @@ class Watcher:
         if login:
             self.client.username_pw_set(*login)
         self.client.reconnect_delay_set(1, 1)
+        self.subscriptions = 0
         self.client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
-        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_subscribe = self._subscribed
         self.client.on_message = lambda _client, _data, message: self.seen.append(message)
         self.client.connect_async("127.0.0.1", port)
         self.client.loop_start()
         assert self._ready.wait(PATIENCE_S), "no subscription"
+
+    def _subscribed(self, *_: object) -> None:
+        self.subscriptions += 1
+        self._ready.set()
 
     def payloads(self, topic: str) -> list[str]:
         return [message.payload.decode() for message in list(self.seen) if message.topic == topic]

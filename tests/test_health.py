@@ -18,7 +18,7 @@ def test_a_report_has_the_contract_s_contents():
     assert abs(datetime.fromisoformat(report["time"]) - datetime.now(UTC)) < timedelta(minutes=5)
     assert report["interval_s"] == 7
     assert report["uptime_s"] >= 0
-    assert report["outbox"] == {"depth": 5, "dropped": 6}
+    assert report["outbox"] == {"depth": 5, "dropped": 6, "lost": 0, "failure": None}
     assert report["latency_ms"] == {"median": None, "p99": None}
     assert report["memory_mb"] > 0
     assert report["sources"] == {

@@ -7,74 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from serd.broker import BrokerError, EmbeddedBroker
 from serd.events import EmotionEvent
-from serd.mqtt import Publisher
 from serd.outbox import Outbox
-from serd.settings import MqttSettings, SettingsError
 
 from .mosquitto import Mosquitto, Watcher, eventually, free_port, mosquitto, retained, watcher
+from .publishing import EVENTS, event, publisher, read, read_ids
 
-__all__ = ["mosquitto", "watcher"]  # fixtures
-
-START = datetime(2026, 1, 1, 10, tzinfo=UTC)
-EVENTS = "serd/pi/mic/event"
-
-
-def event(number: int = 0) -> EmotionEvent:
-    return EmotionEvent(
-        node="pi",
-        source="mic",
-        event_type="angry",
-        confidence=0.8,
-        scores={"angry": 0.8, "sad": 0.2},
-        start=START + timedelta(seconds=number),
-        end=START + timedelta(seconds=number + 1),
-        duration_ms=number,
-        dbfs=-20,
-        snr_db=None,
-        truncated=False,
-        denoised=False,
-        model="m-1",
-        latency_ms=1,
-    )
-
-
-Make = Callable[..., Publisher]
-
-
-@pytest.fixture
-def publisher() -> Iterator[Make]:
-    made: list[Publisher] = []
-
-    def make(url: str, outbox: Outbox | None = None, **more) -> Publisher:
-        names = ("username", "password_file")
-        settings = MqttSettings(broker=url, **{k: more.pop(k) for k in names if k in more})
-        if outbox is None:
-            outbox = Outbox(None, 1000, 1e9)
-        more.setdefault("on_listening", lambda _name, _on: None)
-        one = Publisher(settings, "pi", outbox, {"version": "1"}, ["mic"], **more)
-        made.append(one)
-        one.start()
-        return one
-
-    yield make
-    for one in made:
-        one.stop(1)
-
-
-def read(payloads: list[str]) -> list[EmotionEvent]:
-    return [EmotionEvent.from_json(payload) for payload in payloads]
-
-
-def read_ids(watcher: Watcher) -> list[str]:
-    return [said.id for said in read(watcher.payloads(EVENTS))]
+__all__ = ["mosquitto", "publisher", "watcher"]  # fixtures
 
 
 def test_an_event_arrives_as_it_was_given(mosquitto, watcher, publisher):
@@ -162,7 +106,7 @@ def test_events_of_a_killed_process_go_out_later(mosquitto, watcher, publisher, 
     path = tmp_path / "outbox.db"
     program = f"""
 import os, signal
-from tests.test_mqtt import event
+from tests.publishing import event
 from serd.outbox import Outbox
 outbox = Outbox({str(path)!r}, 1000, 1e9)
 for number in range(30):
@@ -187,8 +131,8 @@ import time
 from serd.mqtt import Publisher
 from serd.outbox import Outbox
 from serd.settings import MqttSettings
-one = Publisher(MqttSettings(broker={mosquitto.url!r}), "pi", Outbox(None, 10, 1e9), {{}}, ["mic"],
-    on_listening=lambda name, on: None)
+one = Publisher(MqttSettings(broker={mosquitto.url!r}), "pi", Outbox(None, 10, 1e9), {{}},
+    {{"mic": True}}, on_listening=lambda name, on: None)
 one.start()
 time.sleep(600)
 """
@@ -257,36 +201,6 @@ def test_a_failing_switch_harms_nothing_else(mosquitto, watcher, publisher):
     assert watcher.last("serd/pi/mic/listening") == "ON"
 
 
-def test_passwords(tmp_path, publisher, caplog):
-    broker = Mosquitto(tmp_path, {"ann": "right"})
-    try:
-        password = tmp_path / "password"
-        password.write_text("wrong\n")
-        told: list[tuple[bool, str]] = []
-        publisher(
-            broker.url,
-            username="ann",
-            password_file=password,
-            on_connection=lambda on, why: told.append((on, why)),
-        )
-        eventually(lambda: told)
-        assert not told[0][0]
-        assert "password" in told[0][1]
-        assert "password" in caplog.text
-        time.sleep(2.5)  # two more tries
-        assert len(told) == 1
-        password.write_text("right\nsecond line\n")
-        one = publisher(broker.url, username="ann", password_file=password)
-        eventually(lambda: one.connected)
-    finally:
-        broker.kill()
-
-
-def test_a_password_file_that_is_missing(tmp_path, publisher):
-    with pytest.raises(SettingsError, match=r"password_file: .*no such file"):
-        publisher("mqtt://localhost", username="ann", password_file=tmp_path / "none")
-
-
 def test_an_absent_broker_is_told_once(publisher, caplog):
     outbox = Outbox(None, 1000, 1e9)
     port = free_port()
@@ -302,8 +216,9 @@ def test_an_absent_broker_is_told_once(publisher, caplog):
 class DeafBroker:
     """Lets everybody in and never acknowledges anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, subscribed: int = 1) -> None:
         self.unacknowledged = 0
+        self._subscribed = subscribed
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"mqtt://127.0.0.1:{self._server.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -323,7 +238,7 @@ class DeafBroker:
                 if kind == 1:
                     connection.sendall(b"\x20\x02\x00\x00")
                 elif kind == 8:
-                    connection.sendall(struct.pack("!BB2sB", 0x90, 3, body[:2], 1))
+                    connection.sendall(struct.pack("!BB2sB", 0x90, 3, body[:2], self._subscribed))
                 elif kind == 3 and qos:
                     self.unacknowledged += 1
 
@@ -343,7 +258,17 @@ def test_a_broker_that_never_acknowledges(publisher):
     assert not one.drained(1)
     assert len(outbox) == 200
     assert 0 < broker.unacknowledged <= 20
-    assert len(one._client._out_messages) < 30
+    assert len(one._connection._client._out_messages) <= 20
+    one.stop(0.5)
+    broker.close()
+
+
+def test_a_broker_that_lets_nobody_hear_commands(publisher, caplog):
+    broker = DeafBroker(subscribed=0x80)
+    one = publisher(broker.url)
+    eventually(lambda: one.connected)
+    eventually(lambda: caplog.messages)
+    assert "does not let us hear serd/pi/+/listening/set" in caplog.messages[0]
     one.stop(0.5)
     broker.close()
 
@@ -377,7 +302,7 @@ def test_the_embedded_broker(publisher, capfd):
         assert retained(broker.port)["serd/pi/status"] == "online"
         with pytest.raises(BrokerError, match="in use"):
             EmbeddedBroker(broker.port)
-        one._cut()  # as if the process had died
+        one._connection._cut()  # as if the process had died
         eventually(lambda: "offline" in watcher.payloads("serd/pi/status"), "the last will")
         one.stop(5)
         assert retained(broker.port)["serd/pi/status"] == "offline"

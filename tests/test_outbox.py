@@ -27,19 +27,20 @@ def fill(outbox: Outbox, count: int, first: int = 0) -> None:
 
 
 def ids(outbox: Outbox) -> list[str]:
-    return [event.id for event in outbox.waiting(10_000)]
+    return [event.id for event in outbox.waiting(10_000)[0]]
 
 
 @pytest.mark.parametrize("path", [None, ":memory:", "outbox.db"])
 def test_in_order_until_deleted(path, tmp_path):
     outbox = Outbox(tmp_path / path if path == "outbox.db" else path, 100, DAY_S)
     fill(outbox, 5)
-    first = outbox.waiting(2)
+    first, seen = outbox.waiting(2)
     assert [(event.id, event.payload) for event in first] == [
         ("id0", "payload0"),
         ("id1", "payload1"),
     ]
-    assert [event.id for event in outbox.waiting(9, after=first[-1].seq)] == ["id2", "id3", "id4"]
+    assert seen == first[-1].seq
+    assert [event.id for event in outbox.waiting(9, after=seen)[0]] == ["id2", "id3", "id4"]
     outbox.delete("id1")
     outbox.delete("id1")
     outbox.delete("never there")
@@ -52,18 +53,32 @@ def test_the_same_event_twice_is_one():
     outbox = Outbox(None, 100, DAY_S)
     fill(outbox, 2)
     outbox.put("id0", "topic", "other")
-    assert [event.payload for event in outbox.waiting(9)] == ["payload0", "payload1"]
+    assert [event.payload for event in outbox.waiting(9)[0]] == ["payload0", "payload1"]
     assert len(outbox) == 2
 
 
 def test_places_are_never_given_twice(tmp_path):
     outbox = Outbox(tmp_path / "outbox.db", 100, DAY_S)
     fill(outbox, 1)
-    (old,) = outbox.waiting(9)
+    (old,), _ = outbox.waiting(9)
     outbox.delete("id0")
     fill(outbox, 1, first=1)
-    (new,) = outbox.waiting(9)
+    (new,), _ = outbox.waiting(9)
     assert new.seq > old.seq
+
+
+def test_some_topics_can_be_left_out():
+    outbox = Outbox(None, 100, DAY_S)
+    for number in range(6):
+        outbox.put(f"id{number}", f"topic{number % 2}", "payload")
+    waiting, seen = outbox.waiting(2, without=["topic0"])
+    assert [event.id for event in waiting] == ["id1", "id3"]
+    assert seen == waiting[-1].seq
+    waiting, seen = outbox.waiting(2, seen, without=["topic0", "topic1"])
+    assert waiting == []
+    # What is left out need not be looked at again.
+    fill(outbox, 1, first=6)
+    assert [event.id for event in outbox.waiting(9, seen, without=["topic0"])[0]] == ["id6"]
 
 
 def test_too_many_drops_the_oldest():
