@@ -123,7 +123,8 @@ class Daemon:
             self._take_down(worker)
         if self._stdout_gone is not None:
             raise self._stdout_gone
-        failed = self._left or any(one.failure for one in self._listeners.values())
+        lost = self._publisher is not None and self._publisher.lost
+        failed = self._left or lost or any(one.failure for one in self._listeners.values())
         return not (self._once and failed)
 
     def stop(self) -> None:

@@ -82,6 +82,11 @@ class Delivery:
         """Nothing is on its way, and what could be said is said; the outbox apart."""
         return not self._sent and (not self._in_flight or self._unsaid.keys() <= self._held.keys())
 
+    @property
+    def unkept(self) -> int:
+        """Events that are in no outbox and not on their way either."""
+        return len(self._unkept)
+
     def connect(self, in_flight: int = MAX_IN_FLIGHT) -> None:
         """There is a new connection: all that is retained is said again, then the events.
 
@@ -132,6 +137,14 @@ class Delivery:
             if len(self._unkept) > MAX_IN_FLIGHT:
                 del self._unkept[next(iter(self._unkept))]
                 self.lost += 1
+
+    def give_up(self) -> int:
+        """Count as lost what is kept in memory only, and forget it; how many that were."""
+        with self._lock:
+            left = len(self._unkept)
+            self._unkept.clear()
+            self.lost += left
+        return left
 
     def acknowledge(self, number: int) -> None:
         """The broker has it; a number that is not known is passed over.

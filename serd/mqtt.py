@@ -128,7 +128,8 @@ class Publisher:
 
     def drained(self, timeout: float) -> bool:
         """Wait until all is said and acknowledged, at most `timeout` s; tell whether it is."""
-        return self._thread.wait(lambda: self._delivery.settled and len(self._outbox) == 0, timeout)
+        done = lambda: self._delivery.settled and not (self._delivery.unkept or len(self._outbox))  # noqa: E731
+        return self._thread.wait(done, timeout)
 
     def stop(self, timeout: float) -> None:
         """Say that the node and its sources are offline, and leave.
@@ -141,6 +142,8 @@ class Publisher:
         deadline = time.monotonic() + timeout
         self._do("farewell", self._say_farewell)
         taken = self._thread.wait(lambda: self._delivery.settled, timeout)
+        if left := self._delivery.give_up():
+            _log.error("events are lost, for the outbox did not take them: %d", left)
         self._thread.finish(max(0.5, deadline - time.monotonic()))
         self._connected = False
         self._connection.close(politely=taken, timeout=max(2.0, deadline - time.monotonic()))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
 
 from serd import login
 from serd.events import EmotionEvent
@@ -16,7 +17,8 @@ from serd.topics import Topics
 
 _log = logging.getLogger(__name__)
 
-
+_WAITING = 10_000
+"""Messages that may wait for who reads them: a terminal that is stopped must not eat the memory."""
 _ANSWER_S = 10.0
 """For a broker to let us in."""
 _RETAINED_S = 2.0
@@ -40,15 +42,14 @@ class Subscriber:
             raise SettingsError("mqtt.broker: there is nothing to hear from none")
         self._host, self._port = login.address(settings)
         self._topics = Topics(settings.topic_prefix, "+")
-        self._received: queue.SimpleQueue[EmotionEvent | tuple[str, bool]] = queue.SimpleQueue()
+        self._received: queue.Queue[EmotionEvent | tuple[str, bool]] = queue.Queue(_WAITING)
+        self._passed_over = False
         self._client = login.client(settings)
         self._client.reconnect_delay_set(1, 1)  # a person is waiting
-        self._client.on_connect = lambda client, *_: client.subscribe(
-            [(self._topics.event("+"), 1), (self._topics.status, 1)]
-        )
+        self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.on_connect_fail = self._on_connect_fail
-        self._unreachable = False
+        self._told: set[str] = set()
 
     def messages(self) -> Iterator[EmotionEvent | tuple[str, bool]]:
         """Events, and (node, online) when a node comes or goes; for ever."""
@@ -112,17 +113,36 @@ class Subscriber:
             client.loop_stop()
         return found
 
+    def _on_connect(
+        self, client: Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        if code.is_failure:
+            self._tell(f"refused the connection: {login.plain(code)}")
+        else:
+            client.subscribe([(self._topics.event("+"), 1), (self._topics.status, 1)])
+
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
-        if not self._unreachable:  # once, not for each try
-            self._unreachable = True
-            _log.warning("MQTT broker %s:%d unreachable; retrying", self._host, self._port)
+        self._tell(f"unreachable: {login.why(sys.exception())}")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble not in self._told:  # once, not for each try
+            self._told.add(trouble)
+            _log.warning("MQTT broker %s:%d %s; retrying", self._host, self._port, trouble)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         levels = message.topic.split("/")
         if levels[-1] == "status":
-            self._received.put((levels[-2], message.payload == b"online"))
+            self._take((levels[-2], message.payload == b"online"))
             return
         try:
-            self._received.put(EmotionEvent.from_json(bytes(message.payload)))
+            self._take(EmotionEvent.from_json(bytes(message.payload)))
         except (ValueError, RecursionError):
             return  # another schema, or somebody else's
+
+    def _take(self, one: EmotionEvent | tuple[str, bool]) -> None:
+        try:
+            self._received.put_nowait(one)
+        except queue.Full:
+            if not self._passed_over:  # once, for who does not read them does not read this
+                self._passed_over = True
+                _log.warning("nobody reads what arrives: some is passed over")

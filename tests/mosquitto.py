@@ -23,9 +23,11 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def eventually(condition: Callable[[], object], what: str = "it") -> None:
+def eventually(
+    condition: Callable[[], object], what: str = "it", patience_s: float = PATIENCE_S
+) -> None:
     """Fail the test unless a condition comes true in time."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} never happened"
         time.sleep(0.02)

@@ -100,6 +100,12 @@ def test_a_broker_without_tls(mosquitto, publisher, caplog):
     assert f"MQTT broker localhost:{mosquitto.port} unreachable: " in only_warning(caplog)
 
 
+def test_the_embedded_broker_is_met_in_its_own_language():
+    settings = MqttSettings(broker="embedded", embedded_port=1234, protocol="5")
+    assert login.address(settings) == ("127.0.0.1", 1234)
+    assert login.client(settings).protocol == 4  # how MQTT 3.1.1 calls itself
+
+
 def spoiled(tmp_path):
     (tmp_path / "junk").write_text("no certificate")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
@@ -130,6 +136,16 @@ def test_files_that_are_no_good(tmp_path, authority):
         with pytest.raises(SettingsError) as error:
             login.client(MqttSettings(broker="mqtts://localhost", **more))
         assert str(error.value) == f"mqtt.{said}"
+
+
+def test_a_watcher_tells_why_it_hears_nothing(tmp_path, command):
+    broker = Mosquitto(tmp_path, {"ann": "right"})
+    try:
+        with running(tmp_path / "watch", [*command, "watch", "--broker", broker.url]) as watch:
+            eventually(lambda: watch.err)
+            assert "refused the connection: not authorised" in watch.err
+    finally:
+        broker.kill()
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from serd.events import EmotionEvent
+from serd.settings import MqttSettings
+from serd.subscriber import Subscriber
 from serd.terminal import EventTable, bar, event_line
 
 from .mosquitto import Watcher, eventually, free_port, mosquitto, retained, watcher
@@ -133,6 +135,19 @@ def test_it_shows_what_arrives_and_survives_what_is_not_ours(mosquitto, watcher,
         assert one.process.poll() is None
 
 
+def test_who_does_not_read_misses_some_but_fills_no_memory(mosquitto, watcher, monkeypatch, caplog):
+    monkeypatch.setattr("serd.subscriber._WAITING", 5)
+    messages = Subscriber(MqttSettings(broker=mosquitto.url)).messages()
+    watcher.client.publish("serd/pi/status", "online", qos=1, retain=True)
+    assert next(messages) == ("pi", True)
+    for _ in range(20):
+        watcher.client.publish("serd/pi/status", "offline", qos=1)
+    eventually(lambda: caplog.messages)
+    assert caplog.messages == ["nobody reads what arrives: some is passed over"]
+    assert [next(messages) for _ in range(5)] == [("pi", False)] * 5
+    messages.close()
+
+
 def test_until_offline_ends_with_the_node(mosquitto, watcher, watch):
     say = watcher.client.publish
     say("serd/old/status", "offline", qos=1, retain=True)  # one that is away counts for nothing
@@ -171,6 +186,6 @@ def test_the_embedded_broker_and_a_watcher(ending, tmp_path, command, watch, wom
             said = [round(ms / 1000, 1) for ms in durations_ms(woman)]
             assert shown
             assert shown == said[-len(shown) :]  # on a slow machine it may come late
-        late = f"serd: MQTT broker 127.0.0.1:{port} unreachable; retrying\n"
+        late = f"serd: MQTT broker 127.0.0.1:{port} unreachable: connection refused; retrying\n"
         assert one.err in ("", late)  # it may be there before the broker
         assert serd.err == ""
