@@ -128,8 +128,10 @@ class Publisher:
 
     def drained(self, timeout: float) -> bool:
         """Wait until all is said and acknowledged, at most `timeout` s; tell whether it is."""
-        done = lambda: self._delivery.settled and not (self._delivery.unkept or len(self._outbox))  # noqa: E731
-        return self._thread.wait(done, timeout)
+        delivery, outbox = self._delivery, self._outbox
+        return self._thread.wait(
+            lambda: delivery.settled and not delivery.unkept and len(outbox) == 0, timeout
+        )
 
     def stop(self, timeout: float) -> None:
         """Say that the node and its sources are offline, and leave.
@@ -144,9 +146,9 @@ class Publisher:
         taken = self._thread.wait(lambda: self._delivery.settled, timeout)
         if left := self._delivery.give_up():
             _log.error("events are lost, for the outbox did not take them: %d", left)
-        self._thread.finish(max(0.5, deadline - time.monotonic()))
+        self._thread.finish(max(0.2, deadline - time.monotonic()))
         self._connected = False
-        self._connection.close(politely=taken, timeout=max(2.0, deadline - time.monotonic()))
+        self._connection.close(politely=taken, timeout=max(0.2, deadline - time.monotonic()))
 
     # What the publisher's thread does, one after the other.
 
