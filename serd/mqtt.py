@@ -194,8 +194,10 @@ class Publisher:
         if refusal is None:
             self._delivery.acknowledge(number)
         elif topic := self._delivery.refuse(number, refusal.for_good):
-            what = "an event is lost" if self.lost > lost else "it is tried again, ever more seldom"
-            _log.error("the broker refuses %s: %s; %s", topic, refusal.cause, what)
+            then = "it is tried again, ever more seldom"
+            if refusal.for_good:
+                then = "an event is lost" if self.lost > lost else "it is left unsaid"
+            _log.error("the broker refuses %s: %s; %s", topic, refusal.cause, then)
 
     def _obey(self, topic: str, name: str, on: bool) -> None:
         self._on_listening(name, on)
