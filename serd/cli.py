@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from serd import __version__, cli_config, cli_files, cli_status
+from serd import __version__, cli_config, cli_files, cli_status, log
 from serd.cli_options import BrokerOption, ConfigOption, DenoiseOption, ModelOption, mode
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             raise
         if not isinstance(error, BrokenPipeError):
-            print(f"serd: {_one_line(error)}", file=sys.stderr)
+            print(log.line(log.one_line(error)), file=sys.stderr)
         sys.exit(1 if isinstance(error, OSError) else 2)
     sys.exit(0)
 
@@ -49,18 +49,6 @@ def main() -> NoReturn:
 def _discard_stdout() -> None:
     """Nobody reads it any more, or its disk is full: let nothing fail because of that."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _one_line(error: Exception) -> str:
-    """Our own errors, and the system's, say it themselves; others are not expected."""
-    said = " ".join(str(error).split())
-    if type(error).__module__.startswith("serd."):
-        return said
-    if isinstance(error, OSError) and error.strerror:
-        from serd.settings import reason
-
-        return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
-    return f"unexpected {type(error).__name__}: {said} (with --debug: where)"
 
 
 def _print_version(asked: bool) -> None:
@@ -79,7 +67,7 @@ def _options(
     ] = False,
 ) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="serd: %(message)s", stream=sys.stderr)
+    log.begin(level)
 
 
 @app.command()
