@@ -23,6 +23,7 @@ SILENT_AFTER_S = 3.0
 START_WITHIN_S = 10.0
 """The same before its first audio: cameras and slow machines need seconds to begin."""
 
+_POLITE_S = 0.3  # from SIGTERM to SIGKILL: all of serd ends within 2 s
 _READ_BYTES = 16_384
 _SLICE_S = 0.1  # how soon a waiting reader sees that it was closed
 _LINE = 200
@@ -250,7 +251,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        _ends_within(process, 1)
+        _ends_within(process, _POLITE_S)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import signal
 import sys
 from contextlib import ExitStack, suppress
 from typing import Annotated, NoReturn
@@ -82,9 +81,9 @@ def run(
     denoise: DenoiseOption = None,
     once: Annotated[bool, typer.Option("--once", help="End after the last file.")] = False,
 ) -> None:
-    """Listen, recognise and publish."""
-    from serd.daemon import Daemon
-    from serd.settings import SettingsError, load
+    """Listen, recognise and publish; SIGHUP reads the configuration again."""
+    from serd.service import Service
+    from serd.settings import Settings, SettingsError, load
     from serd.terminal import shown_events
 
     named = [item.partition("=") for item in source or []]
@@ -95,12 +94,13 @@ def run(
     if len(sources or {}) < len(named):
         raise SettingsError("--source: two have the same name")
     mqtt = {"broker": broker} if broker else None
-    settings = load(config, sources=sources, mqtt=mqtt, model=model, denoise=mode(denoise))
+
+    def read() -> Settings:
+        return load(config, sources=sources, mqtt=mqtt, model=model, denoise=mode(denoise))
+
+    reloads = config is not None and not os.isatty(0)  # there SIGHUP says that it was closed
     with ExitStack() as stack:
-        daemon = Daemon(settings, once=once, on_event=shown_events(stack))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: daemon.stop())
-        if not daemon.run():
+        if not Service(read, once=once, reloads=reloads, on_event=shown_events(stack)).run():
             raise typer.Exit(1)
 
 

@@ -29,25 +29,18 @@ def init(
 @app.command("check")
 def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
-    from serd import cleaning, companies
-    from serd.bundle import find, load
-    from serd.capture import SourceError, open_source
-    from serd.settings import SettingsError
-    from serd.settings import load as load_settings
+    from serd.check import check as usable
+    from serd.settings import SettingsError, load
 
-    settings = load_settings(path)
-    for name, spec in settings.sources.items():
-        try:
-            open_source(spec)  # nothing runs yet
-        except SourceError as error:
-            raise SettingsError(f"{path}: sources.{name}: {error}") from error
-    bundle = load(find(settings.model))
-    cleaning.load(settings.denoise)
-    companies.fixed(settings, bundle.card)
+    settings = load(path)
+    try:
+        card = usable(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
     baseline = settings.adaptation.baseline or "running"
     sources = ", ".join(settings.sources)
     print(
-        f"{path}: good. Sources: {sources}. Model: {bundle.card.id}."
+        f"{path}: good. Sources: {sources}. Model: {card.id}."
         f" Denoiser: {settings.denoise.mode}. Baseline: {baseline}."
         f" Broker: {settings.mqtt.broker}"
     )

@@ -19,17 +19,22 @@ from serd.metrics import Metrics
 from serd.mqtt import Publisher
 from serd.outbox import Outbox, OutboxError, OutboxTakenError
 from serd.pipeline import Recogniser, Utterance
+from serd.recognising import Recognising
 from serd.settings import Settings, reason, state_dir
 from serd.state import SmoothedState
 from serd.switches import Switches
+from serd.watchdog import Watchdog
 
-_QUEUED = 64
-"""Utterances that may wait for the classifier."""
 _TICK_S = 0.25
-_CLOSE_S = 2.5
-"""For all sources to close, and for the last utterances to be recognised."""
+_END_S = 1.0
+"""From `stop` until the last words are said, and when the sources must have closed and the last
+utterance must be recognised, as shares of that: with what else an exit takes, two seconds."""
+_CLOSED_BY, _RECOGNISED_BY = 0.4, 0.75
+_PATIENTLY_S = 10.0
+"""Instead of `_END_S` where nobody waits."""
 _GOODBYE_S = 2.0
-"""For the broker to take the last words."""
+"""At most for the broker to take the last words."""
+_NAP_S = 0.02
 _LAST_TRIES_S = 10.0
 """With `once`: how long the broker may take nothing before the rest stays in the outbox."""
 
@@ -45,6 +50,7 @@ class Daemon:
         *,
         once: bool = False,
         on_event: Callable[[EmotionEvent, bool], None] = lambda _event, _connected: None,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         """Load the model and open what is needed to publish.
 
@@ -53,6 +59,7 @@ class Daemon:
             once: end when all files have ended, or without files all sources; none is
                 opened again.
             on_event: called with each event, and whether a broker is connected.
+            on_tick: called several times a second, by the thread of `run`.
 
         Raises:
             BundleError, SettingsError, VoicesError, BrokerError, MetricsError,
@@ -61,6 +68,7 @@ class Daemon:
         self._settings = settings
         self._once = once
         self._on_event = on_event
+        self._on_tick = on_tick
         loaded = bundle.load(bundle.find(settings.model))
         self._card = loaded.card
         self._companies = Companies(settings, self._card)
@@ -75,9 +83,11 @@ class Daemon:
         )
         now = datetime.now(UTC)
         self._states = {name: SmoothedState(settings.state, now) for name in settings.sources}
-        self._queue: queue.Queue[Utterance | None] = queue.Queue(_QUEUED)
+        self._recognising = Recognising(self._recognise)
         # No Event: a signal handler that sets one may wait for the lock of whom it interrupts.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._stopped = False
+        self._end = float("inf")  # when it must have ended, s on the monotonic clock
         self._left = 0  # events that still wait at the end of `once`
         self._stdout_gone: BrokenPipeError | None = None
         self._resources = ExitStack()
@@ -100,10 +110,16 @@ class Daemon:
             listener.listening = self._switches.on(name)
         files = [name for name, spec in settings.sources.items() if spec.startswith("file:")]
         self._awaited = [self._listeners[name] for name in files or settings.sources]
-        if settings.mqtt.broker != "none":
-            self._connect(settings)
-        if port := settings.health.prometheus_port:
-            self._resources.callback(Metrics(port, self._report).close)
+        with self._resources:  # what is open is closed again should the rest fail
+            if settings.mqtt.broker != "none":
+                self._connect(settings)
+            if port := settings.health.prometheus_port:
+                self._resources.callback(Metrics(port, self._report).close)
+            self._resources = self._resources.pop_all()
+        pulses = {f"source {name}": one.pulse for name, one in self._listeners.items()}
+        if self._publisher is not None:
+            pulses["the MQTT publisher"] = self._publisher.pulse
+        self._watchdog = Watchdog({"the recogniser": self._recognising.pulse, **pulses})
 
     def run(self) -> bool:
         """Work until `stop`, or with `once` until all is done; tell whether that went well.
@@ -111,8 +127,7 @@ class Daemon:
         Raises:
             BrokenPipeError: nobody reads what `on_event` prints.
         """
-        worker = threading.Thread(target=self._recognise_all, name="recogniser", daemon=True)
-        worker.start()
+        self._recognising.start()
         if self._publisher is not None:
             self._publisher.start()
         for listener in self._listeners.values():
@@ -120,16 +135,31 @@ class Daemon:
         try:
             self._watch()
         finally:
-            self._take_down(worker)
+            self._take_down()
         if self._stdout_gone is not None:
             raise self._stdout_gone
         lost = self._publisher is not None and self._publisher.lost
         failed = self._left or lost or any(one.failure for one in self._listeners.values())
         return not (self._once and failed)
 
-    def stop(self) -> None:
-        """Make `run` return soon; also from a signal handler."""
+    def stop(self, patiently: bool = False) -> None:
+        """Make `run` return soon; also from a signal handler.
+
+        Args:
+            patiently: what was heard until now may take longer than two seconds.
+        """
+        self._end = min(self._end, time.monotonic() + (_PATIENTLY_S if patiently else _END_S))
         self._stopped = True
+        self._bell.put(None)
+
+    @property
+    def summary(self) -> str:
+        """How it is, in one line."""
+        online = [one.online for one in self._health.sources.values()]
+        sources = f"sources online: {sum(online)} of {len(online)}"
+        if self._publisher is None:
+            return sources
+        return f"{sources}; broker: {'' if self._publisher.connected else 'not '}connected"
 
     def _connect(self, settings: Settings) -> None:
         mqtt = settings.mqtt
@@ -172,7 +202,10 @@ class Daemon:
         """Keep the time-driven things going."""
         next_health = time.monotonic()
         while not self._stopped:
-            time.sleep(_TICK_S)
+            self._on_tick()
+            self._watchdog.look()
+            with suppress(queue.Empty):
+                self._bell.get(timeout=_TICK_S)
             if self._publisher is not None:
                 for name, state in self._states.items():
                     self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
@@ -182,7 +215,7 @@ class Daemon:
                     self._publisher.publish_health(compact(self._report()))
             self._companies.save()
             ended = self._once and all(listener.done for listener in self._awaited)
-            if ended and self._queue.unfinished_tasks == 0:
+            if ended and self._recognising.idle:
                 self._wait_until_published()
                 return
 
@@ -199,50 +232,49 @@ class Daemon:
         if self._left:
             _log.error("events that wait in the outbox for the broker: %d", self._left)
 
-    def _take_down(self, worker: threading.Thread) -> None:
+    def _take_down(self) -> None:
+        self.stop(patiently=True)  # nobody waits, unless somebody stopped it before
         for listener in self._listeners.values():
-            # At a time: a child that heeds no polite request takes a second to end.
+            # At a time: a child that heeds no polite request takes a while to end.
             threading.Thread(target=listener.stop, daemon=True).start()
-        deadline = time.monotonic() + _CLOSE_S
-        for listener in self._listeners.values():
-            listener.join(max(0.0, deadline - time.monotonic()))
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=_CLOSE_S)
-            worker.join(_CLOSE_S)
+        while not all(one.done for one in self._listeners.values()) and self._left_s(_CLOSED_BY):
+            time.sleep(_NAP_S)
+        unrecognised = self._recognising.finish(lambda: self._left_s(_RECOGNISED_BY) > 0)
+        if unrecognised:
+            _log.error("utterances that there was no time to recognise: %d", unrecognised)
         self._companies.save(at_end=True)
         if self._publisher is not None:
             self._publisher.publish_health(compact(self._report()))  # the last accounts
-            self._publisher.stop(_GOODBYE_S)
+            self._publisher.stop(min(_GOODBYE_S, self._left_s(1)))
         self._resources.close()
+
+    def _left_s(self, share: float) -> float:
+        """How much is left of the first share of the time to end, s."""
+        return max(0.0, self._end - (1 - share) * _END_S - time.monotonic())
 
     def _offer(self, utterance: Utterance, live: bool) -> bool:
         """Queue an utterance; a file waits for room, a microphone cannot."""
-        while True:
-            try:
-                self._queue.put(utterance, timeout=0 if live else _TICK_S)
-            except queue.Full:
-                if live or self._stopped:
-                    return False
-            else:
-                return True
+        while not self._recognising.offer(utterance, 0 if live else _TICK_S):
+            if live or self._stopped:
+                return False
+        return True
 
-    def _recognise_all(self) -> None:
-        while (utterance := self._queue.get()) is not None:
-            try:
-                self._handle(utterance)
-            except BrokenPipeError as error:
-                self._stdout_gone = error
-                self.stop()
-            except Exception as error:  # noqa: BLE001 - one bad utterance must not end the service
-                self._health.sources[utterance.source].failed += 1
-                why = f"{type(error).__name__}: {error}"
-                _log.error("source %s: an utterance was lost: %s", utterance.source, why)
-                _log.debug("where", exc_info=True)
-            finally:
-                self._queue.task_done()
+    def _recognise(self, utterance: Utterance) -> None:
+        try:
+            self._handle(utterance)
+        except BrokenPipeError as error:
+            self._stdout_gone = error
+            self.stop()
+        except Exception as error:  # noqa: BLE001 - one bad utterance must not end the service
+            self._health.sources[utterance.source].failed += 1
+            why = f"{type(error).__name__}: {error}"
+            _log.error("source %s: an utterance was lost: %s", utterance.source, why)
+            _log.debug("where", exc_info=True)
 
     def _handle(self, utterance: Utterance) -> None:
         event = self._recogniser.recognise(utterance)
+        if self._recognising.given_up:  # nothing takes it any more
+            return
         publisher = self._publisher
         if publisher is not None:
             publisher.publish_event(event)

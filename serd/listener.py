@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from serd.capture import EndedError, Source, SourceError, lasting, open_source
 from serd.health import SourceHealth
 from serd.pipeline import Stream, Utterance
+from serd.pulse import Pulse
 from serd.settings import SegmentSettings
 
 _RETRY_S = (1.0, 30.0)
@@ -47,6 +48,8 @@ class Listener:
         """Whether what it hears may be used."""
         self.failure: str | None = None
         """Why it ended, unless it was the end of its file, or of a program that is to end."""
+        self.pulse = Pulse()
+        """It beats with each block and each try, and rests between tries."""
         self._spec = spec
         self._settings = settings
         self._health = health
@@ -79,7 +82,9 @@ class Listener:
         pause_s, look_out_s = _RETRY_S[0], 0.0
         while not self._stopped.is_set():
             heard, opened = self._health.samples, time.monotonic()
+            self.pulse.beat()
             self._listen_once(look_out_s)
+            self.pulse.rest()
             if not self._again or (self._source is not None and not self._source.live):
                 return
             pause_s = _RETRY_S[0] if self._health.samples > heard else pause_s
@@ -116,6 +121,7 @@ class Listener:
         stream = Stream(self.name, self._settings, source.live)
         try:
             for block in source.blocks():
+                self.pulse.beat()
                 self._set_online(True)
                 self._heard_at = time.monotonic()
                 self._health.samples += block.samples.size

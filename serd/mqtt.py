@@ -61,6 +61,7 @@ class Publisher:
         """Why the outbox does not take what it should keep."""
 
         self._thread = TaskThread("mqtt-publisher")
+        self.pulse = self._thread.pulse
         self._connection = Connection(
             settings,
             f"serd-{node}",

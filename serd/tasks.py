@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Hashable
 
+from serd.pulse import Pulse
+
 _log = logging.getLogger(__name__)
 
 Task = Callable[[], None]
@@ -22,6 +24,8 @@ class TaskThread:
         self._busy = False
         self._ending = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self.pulse = Pulse()
+        """It beats with each task, and rests while there is none."""
 
     @property
     def alive(self) -> bool:
@@ -53,10 +57,12 @@ class TaskThread:
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
+            self.pulse.beat()
             try:
                 task()
             except Exception:  # noqa: BLE001 - one bad task must not silence all others
                 _log.exception("a task of %s failed", self._thread.name)
+            self.pulse.rest()
 
     def _next(self) -> Task | None:
         with self._changed:

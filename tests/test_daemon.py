@@ -386,7 +386,7 @@ class Stalled:
         self.daemon = Daemon(
             settings, once=True, on_event=lambda event, _connected: self.events.append(event)
         )
-        self.daemon._queue = self.queue = Narrow(1)
+        self.daemon._recognising._queue = self.queue = Narrow(1)
         recognise = self.daemon._recogniser.recognise
         monkeypatch.setattr(
             self.daemon._recogniser,
@@ -420,13 +420,13 @@ def test_a_live_source_does_not_wait_but_drops(talker, monkeypatch):
     assert len(stalled.events) <= 2
 
 
-def test_a_stalled_recogniser_does_not_hold_up_the_end(talker, monkeypatch):
+def test_a_stalled_recogniser_does_not_hold_up_the_end(talker, monkeypatch, caplog):
     stalled = Stalled(f"exec:cat '{talker.pcm_path}'", monkeypatch)
-    monkeypatch.setattr("serd.daemon._CLOSE_S", 0.1)
     eventually(stalled.queue.full)
     stalled.daemon.stop()
     stalled._thread.join(PATIENCE_S / 2)
     assert not stalled._thread.is_alive()  # although nobody has let it go
+    assert caplog.messages[-1] == "utterances that there was no time to recognise: 2"
     stalled.go.set()
 
 
