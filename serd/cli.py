@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from serd import __version__, cli_config, cli_files, cli_status, log
+from serd import __version__, cli_config, cli_files, cli_service, cli_status, log
 from serd.cli_options import BrokerOption, ConfigOption, DenoiseOption, ModelOption, mode
 
 app = typer.Typer(
@@ -104,6 +104,7 @@ def run(
             raise typer.Exit(1)
 
 
+app.command()(cli_service.install_service)
 app.command()(cli_files.classify)
 app.command()(cli_files.enroll)
 app.command("denoise")(cli_files.denoise_file)

@@ -1,0 +1,66 @@
+"""The command line: `serd install-service`."""
+
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+UNITS = ("serd.service", "serd@.service")
+_PROGRAM = "/opt/serd/bin/serd"
+"""In the units as they come."""
+_CLOSED = ("/home/", "/root/", "/tmp/", "/var/tmp/", "/run/user/")  # noqa: S108 # to the service
+
+
+def install_service(
+    root: Annotated[
+        Path, typer.Option(help="Write below this folder, for the maker of an image.")
+    ] = Path("/"),
+) -> None:
+    """Put systemd's units in place, and a configuration unless there is one; needs root."""
+    from serd.template import template
+
+    program = _program()
+    for name in UNITS:
+        unit = (_folder() / name).read_text("utf-8").replace(_PROGRAM, str(program))
+        _write(root / "etc/systemd/system" / name, unit)
+    configuration = root / "etc/serd/serd.toml"
+    if configuration.exists():
+        print(f"{configuration}: stays as it is")
+    else:
+        _write(configuration, template())
+    if Path("/run/systemd/system").is_dir() and root == Path("/"):
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+    print(f"Next: say in {configuration} what to listen to, and systemctl enable --now serd")
+
+
+def _program() -> Path:
+    """The program of this environment, where the service can find it.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    from serd.settings import SettingsError
+
+    program = Path(sysconfig.get_path("scripts")) / "serd"
+    if str(program).startswith(_CLOSED):
+        raise SettingsError(f"{program}: closed to the service; install serd into /opt/serd")
+    if not re.fullmatch(r"[\w./+-]+", str(program)):
+        raise SettingsError(f"{program}: no path for a unit; install serd into /opt/serd")
+    return program
+
+
+def _folder() -> Path:
+    """Where the units are: in the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    folders = [package / "systemd", package.parent / "systemd"]
+    return next(folder for folder in folders if folder.is_dir())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    path.chmod(0o644)
+    print(f"{path}: written")

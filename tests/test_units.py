@@ -1,0 +1,85 @@
+"""The units, and the command that puts them in place."""
+
+import re
+import shutil
+import subprocess
+import sysconfig
+
+import pytest
+
+from serd.settings import load
+from serd.template import template
+
+from .conftest import ROOT
+from .program import one_line
+
+UNITS = ROOT / "systemd"
+ONE, MANY = "serd.service", "serd@.service"
+
+
+def test_the_template_differs_only_in_what_each_instance_has_for_itself():
+    text = (UNITS / ONE).read_text()
+    for of_one, of_many in (
+        ("Speech-emotion recognition", "Speech-emotion recognition, %i"),
+        ("/etc/serd/serd.toml", "/etc/serd/%i.toml"),
+        ("StateDirectory=serd", "StateDirectory=serd-%i"),
+        ("serd.mqtt-password", "serd-%i.mqtt-password"),
+    ):
+        assert of_one in text
+        text = text.replace(of_one, of_many)
+    assert (UNITS / MANY).read_text() == text
+
+
+@pytest.mark.parametrize("unit", [ONE, MANY])
+def test_the_sandbox_is_tight(unit):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze")
+    words = ["systemd-analyze", "security", "--offline=true", "--threshold=20"]
+    done = subprocess.run(
+        [*words, str(UNITS / unit)], capture_output=True, text=True, check=False, timeout=60
+    )
+    found = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= 2.0
+    assert done.returncode == 0
+
+
+def test_install_service_writes_what_a_machine_needs(serd, tmp_path):
+    done = serd("install-service", "--root", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    units = tmp_path / "etc/systemd/system"
+    config = tmp_path / "etc/serd/serd.toml"
+    assert written == sorted([config, units / ONE, units / MANY])
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o644}
+    assert config.read_text() == template()
+    load(config)
+    for name in (ONE, MANY):
+        programs = re.findall(r"^Exec\w+=(/\S+/serd) ", (units / name).read_text(), re.MULTILINE)
+        assert programs == [f"{sysconfig.get_path('scripts')}/serd"] * 2
+
+
+def test_install_service_keeps_a_configuration(serd, tmp_path):
+    config = tmp_path / "etc/serd/serd.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("# mine\n")
+    done = serd("install-service", "--root", tmp_path)
+    assert f"{config}: stays as it is" in done.stdout.splitlines()
+    assert config.read_text() == "# mine\n"
+
+
+def test_install_service_where_nothing_can_be_written(serd, tmp_path):
+    (tmp_path / "etc").touch()
+    done = serd("install-service", "--root", tmp_path)
+    one_line(done, 1, f"{tmp_path}/etc/systemd/system: ")
+
+
+@pytest.mark.parametrize("folder", ["/home/me/serd/bin", "/opt/a b/bin", "/opt/100%/bin"])
+def test_an_environment_that_the_service_cannot_use(folder, monkeypatch, tmp_path):
+    from serd.cli_service import install_service
+    from serd.settings import SettingsError
+
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: folder)
+    with pytest.raises(SettingsError, match="install serd into /opt/serd"):
+        install_service(tmp_path)
+    assert list(tmp_path.iterdir()) == []
