@@ -13,7 +13,7 @@ export SERD_DATA
 WEIGHTS ?= $(patsubst $(SERD_DATA)/%,%,$(wildcard $(SERD_DATA)/weights/mobilenet_v2_*.h5))
 RUNS = $(patsubst %/run.json,%,$(wildcard runs/*/run.json runs/classical/*/run.json))
 
-.PHONY: help demo test test-system check system-packages benchmark report clean
+.PHONY: help demo test test-system soak check system-packages benchmark report clean
 
 help:
 	@grep -E '^# make|^[a-z%-]+:.*##' Makefile | sed -e 's/^# //' -e 's/:.*##/\t/' -e 's/^\([a-z]\)/\1/'
@@ -26,6 +26,9 @@ test: check  ## lint, types, layers, tests
 
 test-system: system-packages $(VENV)/.done .venv-tflite/.done  ## the long trials
 	$(BIN)/pytest --durations=10 -m system
+
+soak: system-packages $(VENV)/.done  ## a day of sound with all that goes wrong, in ten to thirty minutes
+	SOAK_HOURS=24 $(BIN)/pytest tests/test_soak.py
 
 check: system-packages $(VENV)/.done .venv-tflite/.done  ## lint, types and layers only
 	scripts/check $(BIN)

@@ -103,6 +103,12 @@ class Mosquitto:
         self.send(signal.SIGKILL)
         self._process.wait()
 
+    def stop(self) -> None:
+        """SIGTERM: a persistent one keeps all that it has acknowledged."""
+        assert self._process
+        self._process.terminate()
+        self._process.wait(PATIENCE_S)
+
     def _listens(self) -> bool:
         assert self._process
         if self._process.poll() is not None:
