@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,12 @@ def find(model: str) -> Path:
     Raises:
         BundleError: there is none.
     """
-    for root in roots():
-        if (root / model / CARD_FILE).is_file():
-            return root / model
-    if (Path(model) / CARD_FILE).is_file():
-        return Path(model)
+    with suppress(OSError):  # a name that is too long
+        for root in roots():
+            if (root / model / CARD_FILE).is_file():
+                return root / model
+        if (Path(model) / CARD_FILE).is_file():
+            return Path(model)
     names = ", ".join(path.name for path in available()) or "none"
     raise BundleError(f"{model}: no such model (there are: {names}) and no folder with a card.json")
 

@@ -6,7 +6,7 @@ import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -35,13 +35,14 @@ NoneIfEmpty = BeforeValidator(lambda value: None if value == "" else value)
 """TOML has no null."""
 
 
-def _path(path: Path | None) -> Path | None:
-    if path is not None and "\0" in str(path):
-        raise ValueError("has a zero byte, which no path can")
-    return path
+def _printable(value: Any) -> Any:
+    if not str(value).isprintable():  # messages that name it stay one line
+        raise ValueError("has a character that cannot be printed")
+    return value
 
 
-OptionalPath = Annotated[Path | None, NoneIfEmpty, AfterValidator(_path)]
+OptionalPath = Annotated[Path | None, NoneIfEmpty, AfterValidator(_printable)]
+Model = Annotated[str, StringConstraints(min_length=1), AfterValidator(_printable)]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 
@@ -146,7 +147,7 @@ class DenoiseSettings(Table):
 
     mode: Literal["auto", "on", "off"] = "auto"
     """Of noisy utterances only, of all, or of none."""
-    model: str = "denoiser"
+    model: Model = "denoiser"
     """A name that `serd models` lists, or the path of a bundle."""
     below_snr_db: Annotated[Annotated[float, Field(strict=True)] | None, NoneIfEmpty] = None
     """With `auto`, utterances with less signal than this are noisy, dB; by default what was
@@ -227,7 +228,7 @@ class Settings(Table):
 
     node: Name = Field(default_factory=_node_name)
     """This machine's name in topics and events; by default its host name."""
-    model: str = "cnn"
+    model: Model = "cnn"
     """A name that `serd models` lists, or the path of a bundle."""
     state_dir: OptionalPath = None
     """Where serd keeps what must survive a restart; by default systemd's

@@ -205,3 +205,8 @@ def test_the_program_ends_with_2_and_one_line(copy, serd, words):
 def test_a_card_survives_json():
     card = read_card(find(DEFAULT))
     assert type(card).model_validate_json(card.model_dump_json()) == card
+
+
+def test_a_name_of_any_length_is_no_model():
+    with pytest.raises(BundleError, match="no such model"):
+        find("x" * 5_000)
