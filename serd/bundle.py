@@ -18,8 +18,8 @@ from pydantic import (
 from serd.audio import SAMPLE_RATE
 from serd.baseline import Adaptation
 from serd.features import FeatureSpec
-from serd.settings import first_line, reason
 from serd.tflite import Network, TfliteError
+from serd.wording import first_line, reason
 
 MODEL_FILE = "model.tflite"
 CARD_FILE = "card.json"

@@ -13,8 +13,9 @@ def init(
     path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
 ) -> None:
     """Write a configuration with every key, its default and its meaning."""
-    from serd.settings import SettingsError, reason
+    from serd.settings import SettingsError
     from serd.template import template
+    from serd.wording import reason
 
     if path is None:
         print(template(), end="")

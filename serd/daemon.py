@@ -17,13 +17,14 @@ from serd.health import Health, SourceHealth
 from serd.listener import Listener
 from serd.metrics import Metrics
 from serd.mqtt import Publisher
-from serd.outbox import Outbox, OutboxError, OutboxTakenError
+from serd.outbox import Outbox, open_outbox
 from serd.pipeline import Recogniser, Utterance
 from serd.recognising import Recognising
-from serd.settings import Settings, reason, state_dir
+from serd.settings import Settings, state_dir
 from serd.state import SmoothedState
 from serd.switches import Switches
 from serd.watchdog import Watchdog
+from serd.wording import reason
 
 _TICK_S = 0.25
 _END_S = 1.0
@@ -167,19 +168,12 @@ class Daemon:
             broker = EmbeddedBroker(mqtt.embedded_port)
             self._resources.callback(broker.close)
             mqtt = mqtt.model_copy(update={"embedded_port": broker.port})
-        self._outbox = _open_outbox(settings)
+        self._outbox = open_outbox(settings)
         self._resources.callback(self._outbox.close)
         labels = self._card.labels
+        where = settings.homeassistant.prefix, mqtt.topic_prefix, settings.node
         found = [
-            homeassistant.discovery(
-                settings.homeassistant.prefix,
-                mqtt.topic_prefix,
-                settings.node,
-                name,
-                labels,
-                __version__,
-            )
-            for name in settings.sources
+            homeassistant.discovery(*where, name, labels, __version__) for name in settings.sources
         ]
         self._publisher = Publisher(
             mqtt,
@@ -301,15 +295,3 @@ class Daemon:
             return self._health.report(0, 0)
         failure = publisher.outbox_failure or outbox.not_on_disk
         return self._health.report(len(outbox), outbox.dropped, publisher.lost, failure)
-
-
-def _open_outbox(settings: Settings) -> Outbox:
-    """In a file, or where that cannot be, in memory: events matter more than their keeping."""
-    limits = settings.outbox.max_events, settings.outbox.max_age_h * 3600
-    try:
-        return Outbox(settings.outbox.path or state_dir(settings) / "outbox.db", *limits)
-    except OutboxTakenError:
-        raise  # two daemons would answer to one name
-    except OutboxError as error:
-        _log.error("%s; events wait in memory only", error)
-        return Outbox(None, *limits, not_on_disk=f"{error}; events wait in memory only")

@@ -28,7 +28,7 @@ def one_line(error: Exception) -> str:
     if type(error).__module__.startswith("serd."):
         return said
     if isinstance(error, OSError) and error.strerror:
-        from serd.settings import reason
+        from serd.wording import reason
 
         return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
     return f"unexpected {type(error).__name__}: {said} (with --debug: where)"

@@ -10,9 +10,13 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from serd.settings import MqttSettings, SettingsError, reason
+from serd.settings import MqttSettings, SettingsError
+from serd.wording import reason
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+_CREDENTIAL = Path("mqtt-password")
+"""Of systemd: the password where no file is named."""
 
 _PLAIN = {  # what paho says, in plain words
     "Unspecified error": "hung up",
@@ -86,12 +90,13 @@ def tls_reason(said: str) -> str | None:
 
 
 def _password(path: Path | None) -> str | None:
-    if path is None:
+    found = _found(path or _CREDENTIAL)
+    if path is None and found == _CREDENTIAL:
         return None
     try:
-        return _found(path).read_text("utf-8").partition("\n")[0].rstrip("\r")
+        return found.read_text("utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable("password_file", path, error, "not text in UTF-8") from error
+        raise _unusable("password_file", found, error, "not text in UTF-8") from error
 
 
 def _trust(settings: MqttSettings) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 
 from serd.audio import SAMPLE_RATE
-from serd.settings import reason
+from serd.wording import reason
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

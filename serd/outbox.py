@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from serd.settings import Settings, state_dir
+
 _log = logging.getLogger(__name__)
 
 _SCHEMA = """
@@ -210,6 +212,24 @@ class Outbox:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise OutboxTakenError(f"outbox {where}: locked by another process") from error
             raise OutboxError(f"outbox {where}: {(reason or str(error)).lower()}") from error
+
+
+def open_outbox(settings: Settings) -> Outbox:
+    """The one of a configuration: in a file, or where that cannot be, in memory.
+
+    Events matter more than their keeping.
+
+    Raises:
+        OutboxTakenError: two daemons would answer to one name.
+    """
+    limits = settings.outbox.max_events, settings.outbox.max_age_h * 3600
+    try:
+        return Outbox(settings.outbox.path or state_dir(settings) / "outbox.db", *limits)
+    except OutboxTakenError:
+        raise
+    except OutboxError as error:
+        _log.error("%s; events wait in memory only", error)
+        return Outbox(None, *limits, not_on_disk=f"{error}; events wait in memory only")
 
 
 def _check(connection: sqlite3.Connection) -> None:

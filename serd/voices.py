@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from serd import whole
 from serd.baseline import Baseline, Floats
 from serd.bundle import Card
-from serd.settings import BASELINES, NAME, Settings, first_line, reason, state_dir
+from serd.settings import BASELINES, NAME, Settings, state_dir
+from serd.wording import first_line, reason
 
 
 class VoicesError(Exception):

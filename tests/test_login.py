@@ -178,6 +178,7 @@ def test_a_credential_of_systemd_is_found_by_its_name(tmp_path, publisher, monke
     broker = Mosquitto(tmp_path, {"ann": "right"})
     try:
         assert delivered(publisher(broker.url, username="ann", password_file=name))
+        assert delivered(publisher(broker.url, username="ann"))  # by this name it needs no mention
         elsewhere = tmp_path / "elsewhere"
         elsewhere.write_text("right")
         assert delivered(publisher(broker.url, username="ann", password_file=elsewhere))

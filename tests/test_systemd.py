@@ -43,7 +43,6 @@ broker = "mqtt://127.0.0.1:{port}"
 """
 _LOGIN = """
 username = "serd"
-password_file = "/run/credentials/serd.service/mqtt-password"
 """
 
 

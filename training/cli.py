@@ -61,7 +61,7 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is missing: pip install 'serd[training]'")
     except OSError as error:
-        from serd.settings import reason
+        from serd.wording import reason
 
         _fail(f"{error.filename}: {reason(error)}" if error.filename else reason(error))
     except Exception as error:

@@ -17,7 +17,8 @@ from pydantic import (
 
 from serd.audio import SAMPLE_RATE
 from serd.features import FeatureSpec
-from serd.settings import SegmentSettings, Table, first_line, reason
+from serd.settings import SegmentSettings, Table
+from serd.wording import first_line, reason
 from training.augment import Augmentation
 from training.conditions import Robustness
 from training.convert import Kind

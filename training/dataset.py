@@ -24,7 +24,8 @@ from serd import audio
 from serd.audio import Floats, Pcm, pcm_to_float
 from serd.features import FeatureSpec, extract
 from serd.segmentation import segments_of
-from serd.settings import SegmentSettings, reason
+from serd.settings import SegmentSettings
+from serd.wording import reason
 from training import whole
 from training.corpora.clip import Clip, CorpusError
 from training.corpora.duplicates import digest

@@ -11,7 +11,7 @@ from typing import Any
 
 from serd import bundle
 from serd.classifier import Classifier
-from serd.settings import reason
+from serd.wording import reason
 from training import bundling, conditions, evaluate, provenance, recordings, whole
 from training.config import Config, ConfigError
 from training.convert import Kind

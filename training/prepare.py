@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from serd.audio import SAMPLE_RATE, float_to_pcm
-from serd.settings import reason
+from serd.wording import reason
 from training import whole
 from training.corpora import crema_d
 from training.griffin_lim import N_MELS, sound

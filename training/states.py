@@ -16,7 +16,7 @@ from rich.progress import track
 from serd.audio import Floats, Pcm, pcm_to_float
 from serd.classifier import fill, mask
 from serd.features import extract
-from serd.settings import reason
+from serd.wording import reason
 from training.config import Config
 from training.dataset import CacheError
 from training.networks import whisper

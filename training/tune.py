@@ -19,7 +19,7 @@ import optuna
 from pydantic import ValidationError
 
 from serd.classifier import softmax
-from serd.settings import first_line
+from serd.wording import first_line
 from training import evaluate
 from training.config import Config, ConfigError, Range
 from training.recordings import Recordings

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from serd.settings import reason
+from serd.wording import reason
 from training.corpora.clip import CorpusError
 
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serd.audio import Floats
-from serd.settings import reason
+from serd.wording import reason
 from training.networks import NetworkError
 
 Arrays = dict[str, NDArray[Any]]

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from serd.settings import reason
+from serd.wording import reason
 from training.report.systems import ReportError
 
 __all__ = ["BLUE", "GREY", "INK", "ORANGE", "SHARES", "Axes", "Figure", "blank", "render"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from serd.settings import reason
+from serd.wording import reason
 from training.corpora.clip import Clip
 from training.report import denoisers, detail, outcomes, sounds, tables
 from training.report.denoisers import Denoisers
