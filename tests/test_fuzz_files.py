@@ -123,7 +123,7 @@ def configured(case):
     return "\n".join(line for line in lines if not line.startswith("#")).encode()
 
 
-@counts(100, 2 * len(PAIRS))
+@counts(60, 2 * len(PAIRS))
 def test_damaged_configurations(cases, judge, sound, tmp_path):
     """Also, that what `config check` finds good can be run."""
 
