@@ -1,8 +1,10 @@
 """The health report for Prometheus, on the loopback address only."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,8 @@ _SECONDS = {  # of the samples in a source's accounts
 }
 _COUNTS = {
     "opened": ("opened", "How often the source was opened."),
-    "gaps": ("gaps", "How often sound was lost."),
+    "gaps": ("gaps", "How often sound was lost, or the source came back."),
+    "absent_s": ("absent_seconds", "How long it was away before it came back."),
     "utterances": ("utterances", "Utterances that were heard."),
     "dropped": ("utterances_dropped", "Utterances that found the queue full."),
     "failed": ("utterances_failed", "Utterances that could not be recognised."),
@@ -71,8 +74,11 @@ class Metrics:
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more requests; one that is being answered is not waited for."""
+        """Leave the port to whoever comes next; a request that is being answered goes on."""
         threading.Thread(target=self._server.shutdown, daemon=True).start()
+        with suppress(OSError):  # it was closed before
+            self._server.socket.shutdown(socket.SHUT_RDWR)  # or the waiting thread holds the port
+        self._server.server_close()
 
     def _serve(self) -> None:
         with self._server:
@@ -116,6 +122,14 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "serd_outbox_dropped", "Events that became too many or too old.", outbox["dropped"]
+        )
+        yield CounterMetricFamily(
+            "serd_outbox_lost", "Events that neither disk nor broker took.", outbox["lost"]
+        )
+        yield GaugeMetricFamily(
+            "serd_outbox_failing",
+            "Whether the disk takes no events.",
+            outbox["failure"] is not None,
         )
         online = GaugeMetricFamily(
             "serd_source_online", "Whether the source delivers sound.", labels=["source"]

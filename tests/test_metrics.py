@@ -38,11 +38,19 @@ def serve():
         mic = SourceHealth(online=True, opened=2, samples=32_000, samples_lost=8_000, dropped=3)
         health = Health({"mic": mic, "cam": SourceHealth()})
         health.published(18.4)
-        served.append(Metrics(port, lambda: health.report(5, 6)))
+        served.append(Metrics(port, lambda: health.report(5, 6, 7)))
         return served[-1]
 
     yield start
     for one in served:
+        one.close()
+
+
+def test_the_port_is_free_again_at_once(serve):  # a reload begins anew in the same process
+    port = free_port()
+    for _ in range(5):
+        one = serve(port)
+        scrape(port)
         one.close()
 
 
@@ -57,6 +65,8 @@ def test_the_report_in_prometheus_words(serve):
     assert found["serd_source_utterances_total", "cam"] == 0
     assert found["serd_outbox_events",] == 5
     assert found["serd_outbox_dropped_total",] == 6
+    assert found["serd_outbox_lost_total",] == 7
+    assert found["serd_outbox_failing",] == 0
     assert found["serd_latency_seconds", "0.5"] == pytest.approx(0.0184)
     assert found["process_resident_memory_bytes",] > 1e6
     own = [family for family in families if family.name.startswith("serd_")]

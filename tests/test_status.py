@@ -201,7 +201,7 @@ def test_a_broker_that_lets_nobody_in(serd, tmp_path):
     broker = Mosquitto(tmp_path, users={"anna": "secret"})
     try:
         one_line(
-            serd("status", "--broker", broker.url), 1, "refused the connection: not authorized"
+            serd("status", "--broker", broker.url), 1, "refused the connection: not authorised"
         )
     finally:
         broker.kill()
