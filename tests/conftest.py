@@ -14,6 +14,8 @@ from serd.audio import Floats, pcm_to_float, read
 
 settings.register_profile("serd", deadline=None)  # no test holds the clock
 settings.load_profile("serd")
+# Under nohup it is ignored, and all that the tests start would ignore it too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parent.parent
 
