@@ -160,7 +160,7 @@ kind = "float16"
 {_LOG_MEL}{_MFCC}{_IMAGE}""",
 }
 
-_LONG = ("light_sernet", "tim_net", "mobilenetv2", "concatenated")
+_LONG = ("lstm", "light_sernet", "tim_net", "mobilenetv2", "concatenated")
 """What takes minutes even with a toy's data: tried by `make test-system`."""
 
 
