@@ -22,3 +22,9 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     assert switches.on("mic")
     with pytest.raises(OSError, match="directory"):
         switches.set("mic", False)
+
+
+def test_a_state_that_cannot_be_read_silences_nobody(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / ("x" * 5_000)):
+        assert Switches(folder).on("mic")
