@@ -166,6 +166,7 @@ def test_a_day_of_sound_leaves_nothing_behind(tmp_path, command, broker, woman, 
     assert {"online", "offline"} == set(statuses)
     assert statuses[-1] == "offline"
     assert surely_mb < NOISE_MB
+    # A source or a broker that comes or goes opens some files more; what leaks is there ever after.
     half = len(rows) // 2
-    assert threads[half:].max() <= threads[:half].max()
-    assert files[half:].max() <= files[:half].max()
+    assert threads[half:].min() <= threads[:half].min()
+    assert files[half:].min() <= files[:half].min()
