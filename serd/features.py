@@ -57,9 +57,10 @@ class FeatureSpec(BaseModel):
     """Hz."""
     n_mfcc: int = Field(40, gt=0)
     n_chroma: int = Field(12, gt=0)
-    log_mel_scale: Literal["whisper", "db"] = "whisper"
+    log_mel_scale: Literal["whisper", "levelled", "db"] = "whisper"
     """`db`: decibels, at most 80 below the loudest. `whisper`: log10 of the power, at most
-    8 below the loudest, then (x + 4) / 4."""
+    8 below the loudest, then (x + 4) / 4. `levelled`: the same, and then the loudest is 1: how
+    far away a microphone is makes no difference."""
     statistics: tuple[Statistic, ...] = ()
     """Over time; none keeps the frames."""
 
@@ -161,7 +162,10 @@ def _log10_mel(sound: _Sound, below_loudest: float) -> Floats:
 def _log_mel(sound: _Sound) -> Floats:
     if sound.spec.log_mel_scale == "db":
         return np.float32(10) * _log10_mel(sound, 8)
-    return (_log10_mel(sound, 8) + np.float32(4)) / np.float32(4)
+    as_whisper = (_log10_mel(sound, 8) + np.float32(4)) / np.float32(4)
+    if sound.spec.log_mel_scale == "levelled":
+        return as_whisper - as_whisper.max() + np.float32(1)
+    return as_whisper
 
 
 def _mfcc(sound: _Sound) -> Floats:

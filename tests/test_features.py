@@ -129,10 +129,18 @@ def test_whispers_scale_is_decibels_moved_and_shrunk():
 def test_ten_times_louder_is_twenty_decibels_or_a_half_more():
     sound = synthetic()["noise"] / 10
     louder = sound * 10
-    for scale, step in (("db", 20.0), ("whisper", 0.5)):
+    for scale, step in (("db", 20.0), ("whisper", 0.5), ("levelled", 0)):
         spec = only("log_mel", WHISPER, log_mel_scale=scale)
         rise = extract(louder, spec) - extract(sound, spec)
         np.testing.assert_allclose(rise, step, atol=1e-3)
+
+
+def test_the_loudest_is_one_where_level_makes_no_difference():
+    sound = synthetic()["chirp"]
+    levelled = extract(sound, only("log_mel", WHISPER, log_mel_scale="levelled"))
+    assert levelled.max() == pytest.approx(1, abs=1e-6)
+    moved = levelled - extract(sound, WHISPER)
+    np.testing.assert_allclose(moved, moved[0, 0], atol=1e-5)
 
 
 def test_nothing_is_more_than_the_dynamic_range_below_the_loudest():
