@@ -1,5 +1,7 @@
 """The solved layers, on embeddings made up of an emotion, a voice and chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ keras = pytest.importorskip("keras", reason="needs the extra training")
 
 from serd.audio import Floats  # noqa: E402
 from serd.baseline import Adaptation, Baseline  # noqa: E402
-from training.heads import layers, logistic, maturity, not_speech, solve, voices  # noqa: E402
+from training.heads import layers, logistic, maturity, needed, not_speech, solve, voices  # noqa: E402
 from training.heads.solve import Head, Heard  # noqa: E402
+from training.schedules import Head as HeadOptions  # noqa: E402
 from training.sides import Split  # noqa: E402
 
 LABELS, SIZE, SPEAKERS, EACH = 4, 12, 40, 20
@@ -109,6 +112,30 @@ def test_the_layers_say_what_was_solved(head: Head) -> None:
         expected = z @ head.scores[0] + head.scores[1] + before @ head.baseline
         assert np.array(found["scores"]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
         assert np.array(found["embedding"]) == pytest.approx(voice_of(head, z), rel=1e-3, abs=1e-3)
+
+
+def test_few_numbers_tell_emotions_as_well_as_all_that_an_encoder_knows() -> None:
+    """What varies most in what it knows is something else."""
+    rng = np.random.default_rng(5)
+    sums = {}
+    for seed in (1, 2):
+        z = heard(seed).embeddings
+        other = rng.normal(size=(len(z), 1)) @ np.full((1, 30), 20)
+        sums[seed] = np.concatenate([z, other + rng.normal(size=(len(z), 30))], 1)
+    scale = layers.scale_of(sums[1].astype(np.float32))
+    own = replace(heard(1), embeddings=scale(sums[1]))
+    weights = needed.needed([own], scale, HeadOptions(directions=4))
+    few = {seed: sums[seed] @ weights for seed in sums}
+    assert np.abs(np.corrcoef(sums[1][:, -1], few[1].T)[0, 1:]).max() < 0.2
+    few_scale = layers.scale_of(few[1])
+    right_by = {}
+    for name, told in (
+        ("all", {seed: scale(x) for seed, x in sums.items()}),
+        ("few", {seed: few_scale(x) for seed, x in few.items()}),
+    ):
+        solved, bias = logistic.solve(told[1], own.targets, own.known, own.weights, 0.01)
+        right_by[name] = ((told[2] @ solved + bias).argmax(axis=1) == own.emotions).mean()
+    assert right_by["few"] > right_by["all"] - 0.02 > 0.5
 
 
 def test_the_layers_go_onto_a_body_that_was_made_by_another_process(head: Head) -> None:

@@ -41,7 +41,7 @@ class Training(Schedule):
 
 
 class Teaching(Schedule):
-    """`[teaching]`: what the network learns from Whisper's encoder first, without labels."""
+    """`[teaching]`: what the network learns from Whisper's encoder first."""
 
     weights: str
     """A file of the encoder, below the data folder or anywhere."""
@@ -53,10 +53,9 @@ class Teaching(Schedule):
     """So many main components of their states are."""
     sums: float = Field(0.3, ge=0)
     """What means and spreads over time weigh beside the steps."""
+    needed: float = Field(1.0, ge=0)
+    """What the numbers that labels are told by weigh beside the steps."""
     average: float = Field(0, ge=0, lt=1)
-    own_epochs: int = Field(0, ge=0)
-    """Afterwards, in each fold, of its training side, in which all corpora weigh alike."""
-    own_learning_rate: float = Field(1e-3, gt=0)
 
 
 class Head(Table):

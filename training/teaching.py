@@ -1,18 +1,16 @@
-"""A network learns from Whisper's encoder, without labels, before it learns emotions.
+"""A network learns from Whisper's encoder before its last layers learn emotions.
 
 At each step it guesses the states of the encoder's first layers, of speech that the encoder hears
 as it is and the network varied: in noise, in rooms, by telephone. Most of what differs from step to
 step is which sound is spoken; what is to be known of a voice is in the means and the spreads over
-time, so that these are compared too.
+time, so that these are compared too; and once more as the labels of that speech need them.
 
-First it learns of speech that no fold tests, once for all folds; then, for each of them, of those
-who train there. What is learnt is kept, the guess is thrown away.
+What is learnt is kept, the guess is thrown away.
 
 Reference:
     Hinton et al., Distilling the knowledge in a neural network, 2015, arXiv 1503.02531.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +24,15 @@ from numpy.typing import NDArray
 from serd.audio import Floats, Pcm, pcm_to_float
 from serd.classifier import fill, mask
 from serd.features import extract
-from training import fitting, networks, whole
+from training import fitting, networks
 from training.augment import Augmenter
 from training.backup import Backup
 from training.batches import drawn
 from training.config import Config
 from training.networks import narrowing, whisper
-from training.runs import MODEL_FILE
 from training.schedules import Teaching
 
 _GUESS = "guess"
-_GUESS_FILE = "guess.npz"
 _SAMPLE = 500
 """Windows that tell how much means and spreads differ."""
 _LEAST = 1e-3
@@ -50,6 +46,8 @@ class Speech:
     """int16 `[n]` each."""
     states: list[NDArray[np.float16]]
     """`[steps, size]` each."""
+    rows: list[int]
+    """The utterance that each is of."""
     corpora: list[str]
     """That each is of."""
 
@@ -126,10 +124,10 @@ def teach(
     config: Config,
     own: Speech,
     held_out: Speech,
+    needed: Floats,
     seed: int,
     data: Path,
     folder: Path,
-    before: Path | None = None,
 ) -> None:
     """Teach a network to the end of the schedule.
 
@@ -137,11 +135,11 @@ def teach(
         config: with `[teaching]`.
         own: to learn from.
         held_out: for the learning curve only.
+        needed: what labels are told by: of the states' means and spreads, `[2 * size, numbers]`.
         seed: of the weights, the order and the variation.
         data: where the weights, noise and rooms are.
         folder: for `model.keras`, which gives the embedding, and `history.json`; what was cut
             off goes on after its last epoch.
-        before: such a folder of a network to go on with; without, a new one is begun.
 
     Raises:
         NetworkError: the weights cannot be had.
@@ -155,33 +153,24 @@ def teach(
     steps = taught.get_layer(whisper.STEPS).output
     guess = layers.Dense(own.states[0].shape[-1], name=_GUESS)
     network = keras.Model(taught.inputs, guess(steps))
+    some = [lessons[i] for i in range(min(len(lessons), -(-_SAMPLE // options.batch_size)))]
+    narrowing.fit(
+        taught,
+        data / options.weights,
+        [np.concatenate(x) for x in zip(*(lesson[0].values() for lesson in some), strict=True)],
+    )
+    guess.set_weights(_solved(keras.Model(taught.inputs, steps), some))
     backup = Backup(folder / "backup-teaching")
-    if before is not None:
-        taught.set_weights(networks.load(before / MODEL_FILE).get_weights())
-        with np.load(before / _GUESS_FILE) as arrays:
-            guess.set_weights([arrays["weights"], arrays["bias"]])
-    else:
-        some = [lessons[i] for i in range(min(len(lessons), -(-_SAMPLE // options.batch_size)))]
-        narrowing.fit(
-            taught,
-            data / options.weights,
-            [np.concatenate(x) for x in zip(*(lesson[0].values() for lesson in some), strict=True)],
-        )
-        guess.set_weights(_solved(keras.Model(taught.inputs, steps), some))
     fitting.stage(
         network,
         lessons,
         Lessons(held_out, config, data, seed),
         options,
-        _Distance(own, options),
+        _Distance(own, needed, options),
         backup,
-        epochs=options.epochs if before is None else options.own_epochs,
-        learning_rate=options.learning_rate if before is None else options.own_learning_rate,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
     )
-    weights, bias = guess.get_weights()
-    packed = io.BytesIO()
-    np.savez(packed, weights=weights, bias=bias)
-    whole.write(folder / _GUESS_FILE, packed.getvalue())
     fitting.keep(taught, [backup], folder)
 
 
@@ -209,33 +198,40 @@ class _Distance(keras.losses.Loss):  # type: ignore[misc] # Keras has no types
     """What the guess is off: at each step, and in its means and spreads over time.
 
     The mean square at steps that count; and, each in proportion to its variance from window to
-    window, those of the means and of the spreads.
+    window, those of the means, of the spreads, and of what is needed of both.
     """
 
-    def __init__(self, speech: Speech, options: Teaching) -> None:
+    def __init__(self, speech: Speech, needed: Floats, options: Teaching) -> None:
         super().__init__(name="distance")
         some = speech.states[:: max(1, len(speech.states) // _SAMPLE)]
-        heard = [own[own.any(axis=1)].astype(np.float32) for own in some]
-        self._means = np.var([own.mean(axis=0) for own in heard], axis=0) + _LEAST
-        self._spreads = np.var([own.std(axis=0) for own in heard], axis=0) + _LEAST
+        sums = np.stack([sums_of(own) for own in some])
+        self._variances = sums.var(axis=0) + _LEAST
+        self._needed = (needed / ((sums @ needed).std(axis=0) + _LEAST)).astype(np.float32)
         self._share = options.sums
+        self._needed_share = options.needed
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Of states and a 1 for what counts, `[b, steps, size + 1]`, and guesses: `[b]`."""
         told, counts = y_true[..., :-1], y_true[..., -1:]
         total = ops.maximum(ops.sum(counts, axis=1), 1.0)
-        apart = ops.sum(ops.square(y_pred - told) * counts, axis=1) / total
-        (mean, spread), (own_mean, own_spread) = (_sums(x, counts, total) for x in (told, y_pred))
-        means = ops.square(own_mean - mean) / self._means
-        spreads = ops.square(own_spread - spread) / self._spreads
-        return ops.mean(apart + self._share * (means + spreads), axis=-1)
+        steps = ops.mean(ops.sum(ops.square(y_pred - told) * counts, axis=1) / total, axis=-1)
+        apart = _sums(y_pred, counts, total) - _sums(told, counts, total)
+        sums = ops.mean(ops.square(apart) / self._variances, axis=-1)
+        needed = ops.mean(ops.square(ops.matmul(apart, self._needed)), axis=-1)
+        return steps + 2 * self._share * sums + self._needed_share * needed
 
 
-def _sums(x: Any, counts: Any, total: Any) -> tuple[Any, Any]:
-    """Mean and spread over the steps that count, `[b, size]` each."""
+def _sums(x: Any, counts: Any, total: Any) -> Any:
+    """Means and spreads over the steps that count, `[b, 2 * size]`."""
     mean = ops.sum(x * counts, axis=1) / total
     variance = ops.sum(ops.square(x - mean[:, None]) * counts, axis=1) / total
-    return mean, ops.sqrt(variance + _LEAST)
+    return ops.concatenate([mean, ops.sqrt(variance + _LEAST)], axis=-1)
+
+
+def sums_of(states: NDArray[np.float16]) -> Floats:
+    """Means and spreads over time of a window's states, `[steps, size]`: `[2 * size]`."""
+    heard = states[states.any(axis=1)].astype(np.float32)
+    return np.concatenate([heard.mean(axis=0), np.sqrt(heard.var(axis=0) + _LEAST)])
 
 
 def options_of(config: Config) -> Teaching:
