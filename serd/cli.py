@@ -82,10 +82,12 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="End after the last file.")] = False,
 ) -> None:
     """Listen, recognise and publish; SIGHUP reads the configuration again."""
+    from serd import heap
     from serd.service import Service
     from serd.settings import Settings, SettingsError, load
     from serd.terminal import shown_events
 
+    heap.keep_flat()
     named = [item.partition("=") for item in source or []]
     for name, equals, _ in named:
         if not equals:
