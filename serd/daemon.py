@@ -119,7 +119,7 @@ class Daemon:
             self._resources = self._resources.pop_all()
         pulses = {f"source {name}": one.pulse for name, one in self._listeners.items()}
         if self._publisher is not None:
-            pulses["the MQTT publisher"] = self._publisher.pulse
+            pulses |= self._publisher.pulses
         self._watchdog = Watchdog({"the recogniser": self._recognising.pulse, **pulses})
 
     def run(self) -> bool:

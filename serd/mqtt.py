@@ -61,7 +61,6 @@ class Publisher:
         """Why the outbox does not take what it should keep."""
 
         self._thread = TaskThread("mqtt-publisher")
-        self.pulse = self._thread.pulse
         self._connection = Connection(
             settings,
             f"serd-{node}",
@@ -73,6 +72,11 @@ class Publisher:
             on_answer=lambda number, no: self._do(number, partial(self._answered, number, no)),
             max_in_flight=MAX_IN_FLIGHT,
         )
+        self.pulses = {
+            "the MQTT publisher": self._thread.pulse,
+            "the MQTT connection": self._connection.pulse,
+        }
+        """Of its loops, by their names."""
         self._delivery = Delivery(
             outbox, lambda topic, said, retain: self._connection.publish(topic, said, 1, retain)
         )

@@ -287,6 +287,31 @@ def test_without_an_outbox_events_go_out_live(mosquitto, watcher, publisher, cap
     assert sum("readonly" in record.message for record in caplog.records) == 1
 
 
+def test_the_connection_s_pulse_goes_on_with_a_silent_broker_and_rests_without_one(publisher):
+    broker = DeafBroker()
+    pulse = (one := publisher(broker.url)).pulses["the MQTT connection"]
+    eventually(lambda: one.connected)
+    first = pulse._since
+    assert first is not None
+    eventually(lambda: pulse._since > first, "its beat")  # nothing comes, and it turns all the same
+    one.stop(0.5)
+    broker.close()
+    absent = publisher(f"mqtt://127.0.0.1:{free_port()}").pulses["the MQTT connection"]
+    eventually(lambda: absent.silent_s == 0)
+
+
+def test_a_hung_connection_is_seen(publisher):
+    broker = DeafBroker()
+    one = publisher(broker.url)
+    pulse, go = one.pulses["the MQTT connection"], threading.Event()
+    eventually(lambda: one.connected)
+    one._connection._look_after = lambda: go.wait(30)
+    eventually(lambda: pulse.silent_s > 2)  # it turns each second otherwise
+    go.set()
+    one.stop(0.5)
+    broker.close()
+
+
 def test_what_neither_outbox_nor_broker_takes_is_told(publisher, caplog):
     outbox = Outbox(None, 1000, 1e9)
     one = publisher(f"mqtt://127.0.0.1:{free_port()}", outbox)
