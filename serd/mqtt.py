@@ -220,7 +220,10 @@ class Publisher:
         name, on = self._sources.get(topic), _SWITCH.get(shown)
         # A retained command would come back with each connection and undo newer ones.
         if name is None or on is None or replayed:
-            _log.warning("MQTT: ignored the command %.80r on %.80r", shown, topic)
+            why = "it is retained" if replayed else "neither ON nor OFF"
+            if name is None:
+                why = "there is no such source"
+            _log.warning("MQTT: ignored the command %.80r on %.80r: %s", shown, topic, why)
             return
         listening = self._topics.listening(name)
         self._do(listening, partial(self._obey, listening, name, on))

@@ -175,6 +175,10 @@ def test_listening_commands(mosquitto, watcher, publisher, caplog):
     assert obeyed == [("mic", False), ("mic", True)]
     ignored = [record for record in caplog.records if "ignored" in record.message]
     assert len(ignored) == len(garbage) + 1
+    assert [record.message.rpartition(": ")[2] for record in ignored] == [
+        *["neither ON nor OFF"] * len(garbage),
+        "there is no such source",
+    ]
     assert max(len(record.message) for record in ignored) < 250
 
 
@@ -183,7 +187,7 @@ def test_a_retained_command_is_not_obeyed(mosquitto, watcher, publisher, caplog)
     eventually(lambda: watcher.last("serd/pi/mic/listening/set"))
     obeyed: list[bool] = []
     publisher(mosquitto.url, on_listening=lambda _name, on: obeyed.append(on))
-    eventually(lambda: any("ignored" in record.message for record in caplog.records))
+    eventually(lambda: any("ignored" in one and "retained" in one for one in caplog.messages))
     eventually(lambda: watcher.last("serd/pi/mic/listening") == "ON")
     assert obeyed == []
 
