@@ -21,6 +21,7 @@ from serd.outbox import Outbox, open_outbox
 from serd.pipeline import Recogniser, Utterance
 from serd.recognising import Recognising
 from serd.settings import Settings, state_dir
+from serd.showing import Showing
 from serd.state import SmoothedState
 from serd.switches import Switches
 from serd.watchdog import Watchdog
@@ -68,7 +69,7 @@ class Daemon:
         """
         self._settings = settings
         self._once = once
-        self._on_event = on_event
+        self._showing = Showing(on_event)
         self._on_tick = on_tick
         loaded = bundle.load(bundle.find(settings.model))
         self._card = loaded.card
@@ -275,7 +276,9 @@ class Daemon:
             state = self._states[event.source].feed(event.end, event.scores)
             publisher.set_state(event.source, state.to_json())
         self._health.published((time.monotonic() - utterance.ready) * 1000)
-        self._on_event(event, publisher is not None and publisher.connected)
+        shown = self._showing.event(event, publisher is not None and publisher.connected)
+        if not shown and publisher is None:  # then it went nowhere
+            self._health.sources[event.source].failed += 1
 
     def _source_status(self, name: str, online: bool) -> None:
         if self._publisher is not None:

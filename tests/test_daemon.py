@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -448,3 +449,29 @@ def test_one_utterance_that_fails_is_told(woman, monkeypatch, caplog):
     assert caplog.messages == ["source cam: an utterance was lost: RuntimeError: out of tune"]
     cam = daemon._health.sources["cam"]
     assert (cam.failed, cam.utterances) == (1, len(seen) + 1)
+
+
+@pytest.mark.parametrize("broker", [True, False])
+def test_a_full_disk_below_stdout_is_no_failure_of_an_event(
+    broker, woman, tmp_path, mosquitto, caplog
+):
+    shown = []
+
+    def full_at_first(event, _connected):
+        shown.append(event)
+        if len(shown) < 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    mqtt = MqttSettings(broker=mosquitto.url if broker else "none")
+    daemon = Daemon(
+        Settings(sources={"cam": max_speed(woman)}, mqtt=mqtt, state_dir=tmp_path / "kept"),
+        once=True,
+        on_event=full_at_first,
+    )
+    assert daemon.run()
+    assert len(shown) == len(durations_ms(woman))
+    assert daemon._health.sources["cam"].failed == (0 if broker else 3)
+    assert caplog.messages == [
+        "stdout: no space left on device; events are not printed",
+        "stdout: events are printed again",
+    ]
