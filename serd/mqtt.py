@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 _SWITCH = {b"ON": True, b"OFF": False}
 _SHOWN = 80  # of what a stranger sent, at most this much is logged
+_LOOK_S = 0.25
 
 
 class Publisher:
@@ -57,8 +58,9 @@ class Publisher:
         self._sources = {self._topics.listening_set(name): name for name in listening}
         self._on_listening = on_listening
         self._connected = False
-        self.outbox_failure: str | None = None
-        """Why the outbox does not take what it should keep."""
+        self.outbox_failure = outbox.not_on_disk
+        """Why the outbox does not take what it should keep, or not on disk."""
+        self._told = {outbox.not_on_disk}
 
         self._thread = TaskThread("mqtt-publisher")
         self._connection = Connection(
@@ -113,9 +115,8 @@ class Publisher:
             self._tell_outbox(error)
             self._delivery.keep_in_memory(event.id, topic, payload)
         else:
-            if self.outbox_failure is not None:
-                self.outbox_failure = None
-                _log.warning("the outbox takes events again")
+            if self._outbox.not_on_disk is None:
+                self._tell_outbox_well()
         # Without a first try there is nothing to tell apart, and one pump is as good as many.
         self._do(event.id if first else "event", partial(self._first_try, event.id))
 
@@ -123,9 +124,18 @@ class Publisher:
         """Say that a source delivers sound, or that it does not."""
         self._retain(self._topics.source_status(name), "online" if online else "offline")
 
+    def set_listening(self, name: str, on: bool) -> None:
+        """Say that a source listens, or that it does not."""
+        self._retain(self._topics.listening(name), "ON" if on else "OFF")
+
     def set_state(self, name: str, payload: str) -> None:
         """Say a source's smoothed state, as JSON."""
         self._retain(self._topics.state(name), payload)
+
+    def mend_outbox(self) -> None:
+        """Have an outbox that fails tried again; to be called now and then."""
+        if self.outbox_failure is not None:
+            self._do("outbox", self._mend_outbox)
 
     def publish_health(self, payload: str) -> None:
         """Say how the daemon is; QoS 0, and lost when there is no connection."""
@@ -137,6 +147,23 @@ class Publisher:
         return self._thread.wait(
             lambda: delivery.settled and not delivery.unkept and len(outbox) == 0, timeout
         )
+
+    def drain(self, patience_s: float, given_up: Callable[[], bool]) -> int:
+        """Wait until all is said and acknowledged; tell how many events are left in the outbox.
+
+        Args:
+            patience_s: for the broker to take something, each time; then it is over.
+            given_up: asked several times a second whether it is over.
+        """
+        waiting, deadline = len(self._outbox), time.monotonic() + patience_s
+        while not self.drained(_LOOK_S) and not given_up():
+            if len(self._outbox) < waiting:
+                waiting, deadline = len(self._outbox), time.monotonic() + patience_s
+            elif time.monotonic() >= deadline:
+                break
+        if left := len(self._outbox):
+            _log.error("events that wait in the outbox for the broker: %d", left)
+        return left
 
     def stop(self, timeout: float) -> None:
         """Say that the node and its sources are offline, and leave.
@@ -208,10 +235,25 @@ class Publisher:
         self._on_listening(name, on)
         self._delivery.retain(topic, "ON" if on else "OFF")
 
-    def _tell_outbox(self, error: OutboxError) -> None:
-        failure, self.outbox_failure = self.outbox_failure, str(error)
-        if failure != self.outbox_failure:
-            _log.error("%s; what it does not take is published without it", error)
+    def _mend_outbox(self) -> None:
+        failure = self._outbox.mend()
+        self._delivery.look_again()
+        if failure is None:
+            self._tell_outbox_well()
+        else:
+            self._tell_outbox(failure)
+
+    def _tell_outbox(self, failure: OutboxError | str) -> None:
+        self.outbox_failure = str(failure)
+        if self.outbox_failure not in self._told:  # once, not for each event and each try
+            self._told.add(self.outbox_failure)
+            _log.error("%s; what it does not take is published without it", failure)
+
+    def _tell_outbox_well(self) -> None:
+        failure, self.outbox_failure = self.outbox_failure, None
+        if failure is not None:
+            self._told.clear()
+            _log.warning("the outbox takes events again")
 
     # What the connection calls, in its own thread.
 

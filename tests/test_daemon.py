@@ -475,3 +475,39 @@ def test_a_full_disk_below_stdout_is_no_failure_of_an_event(
         "stdout: no space left on device; events are not printed",
         "stdout: events are printed again",
     ]
+
+
+def test_a_state_disk_that_comes_late_is_used(mosquitto, watcher, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("serd.daemon._AGAIN_S", 0.1)
+    (tmp_path / "file").touch()
+    disk = tmp_path / "disk"
+    disk.symlink_to(tmp_path / "file")  # so that it changes at one blow
+    settings = Settings(
+        node="pi",
+        sources={"cam": "exec:sleep 1000"},
+        state_dir=disk,
+        mqtt=MqttSettings(broker=mosquitto.url),
+        health=HealthSettings(interval_s=1),
+    )
+    daemon = Daemon(settings)
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    failure = lambda: json.loads(watcher.last("serd/pi/health") or "{}")["outbox"]["failure"]  # noqa: E731
+    try:
+        eventually(lambda: watcher.last("serd/pi/health"))
+        assert "events wait in memory only" in failure()
+        assert watcher.last("serd/pi/cam/listening") == "ON"
+        back = tmp_path / "back"
+        (back / "switched-off").mkdir(parents=True)
+        (back / "switched-off" / "cam").touch()
+        (tmp_path / "link").symlink_to(back)
+        (tmp_path / "link").replace(disk)
+        eventually(lambda: failure() is None)
+        eventually(lambda: watcher.last("serd/pi/cam/listening") == "OFF")  # as it was before
+        assert (disk / "outbox.db").exists()
+        assert not daemon._listeners["cam"].listening
+    finally:
+        daemon.stop()
+        thread.join(PATIENCE_S)
+    assert caplog.messages.count("the outbox takes events again") == 1
+    assert sum("file exists" in said for said in caplog.messages) == 1

@@ -291,6 +291,34 @@ def test_without_an_outbox_events_go_out_live(mosquitto, watcher, publisher, cap
     assert sum("readonly" in record.message for record in caplog.records) == 1
 
 
+def test_an_outbox_whose_disk_is_back_is_used_again(
+    mosquitto, watcher, publisher, tmp_path, caplog
+):
+    disk = tmp_path / "disk"
+    disk.touch()
+    outbox = Outbox(disk / "outbox.db", 1000, 1e9, not_on_disk="the disk is away")
+    one = publisher(mosquitto.url, outbox)
+    eventually(lambda: one.connected)
+    for number in range(3):
+        one.publish_event(event(number))
+    assert one.drained(30)
+    assert one.outbox_failure == "the disk is away"
+    for _ in range(3):
+        one.mend_outbox()
+        assert one.drained(30)
+    assert "file exists" in one.outbox_failure
+    disk.unlink()
+    one.mend_outbox()
+    eventually(lambda: one.outbox_failure is None)
+    for number in range(3, 6):
+        one.publish_event(event(number))
+    assert one.drained(30)
+    eventually(lambda: len(watcher.payloads(EVENTS)) == 6)
+    assert (disk / "outbox.db").exists()
+    assert sum("file exists" in said for said in caplog.messages) == 1
+    assert caplog.messages.count("the outbox takes events again") == 1
+
+
 def test_the_connection_s_pulse_goes_on_with_a_silent_broker_and_rests_without_one(publisher):
     broker = DeafBroker()
     pulse = (one := publisher(broker.url)).pulses["the MQTT connection"]
