@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from serd import __version__, bundle, cleaning, homeassistant
 from serd.broker import EmbeddedBroker
@@ -172,10 +173,6 @@ class Daemon:
         self._outbox = open_outbox(settings)
         self._resources.callback(self._outbox.close)
         labels = self._card.labels
-        where = settings.homeassistant.prefix, mqtt.topic_prefix, settings.node
-        found = [
-            homeassistant.discovery(*where, name, labels, __version__) for name in settings.sources
-        ]
         self._publisher = Publisher(
             mqtt,
             settings.node,
@@ -188,7 +185,9 @@ class Daemon:
             },
             {name: listener.listening for name, listener in self._listeners.items()},
             on_listening=self._set_listening,
-            discovery=dict(found) if settings.homeassistant.discovery else {},
+            discovery=homeassistant.all_discovery(settings, labels, __version__),
+            # Who tries out a file with `once` has not done away with all other sources.
+            forget=None if self._once else partial(homeassistant.topics_of, settings),
         )
         self._say_states(self._publisher)
 

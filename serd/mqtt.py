@@ -1,8 +1,9 @@
 """The publisher: everything that serd says and hears over MQTT."""
 
 import logging
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from serd.connection import Connection, Refusal
 from serd.delivery import MAX_IN_FLIGHT, Delivery
 from serd.events import EmotionEvent, compact
 from serd.outbox import Outbox, OutboxError
-from serd.settings import MqttSettings
+from serd.settings import NAME, MqttSettings
 from serd.tasks import Task, TaskThread
 from serd.topics import Topics
 
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 _SWITCH = {b"ON": True, b"OFF": False}
 _SHOWN = 80  # of what a stranger sent, at most this much is logged
 _LOOK_S = 0.25
+_GONE = 100  # sources that are no more: at most so many, or a broker full of them would fill us
 
 
 class Publisher:
@@ -37,6 +39,7 @@ class Publisher:
         listening: Mapping[str, bool],
         on_listening: Callable[[str, bool], None],
         discovery: Mapping[str, Mapping[str, Any]] | None = None,
+        forget: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         """Prepare everything; `start` connects.
 
@@ -49,6 +52,8 @@ class Publisher:
                 told otherwise.
             on_listening: told which source to switch on (True) or off (False).
             discovery: Home Assistant's topics and payloads.
+            forget: names the topics, besides our own, that are to be cleared of a source that
+                this node once had; None leaves what stands of such on the broker.
 
         Raises:
             SettingsError: the broker is no URL, or what login needs cannot be read.
@@ -57,6 +62,8 @@ class Publisher:
         self._outbox = outbox
         self._sources = {self._topics.listening_set(name): name for name in listening}
         self._on_listening = on_listening
+        self._forget = forget
+        self._gone: set[str] = set()
         self._connected = False
         self.outbox_failure = outbox.not_on_disk
         """Why the outbox does not take what it should keep, or not on disk."""
@@ -67,7 +74,7 @@ class Publisher:
             settings,
             f"serd-{node}",
             will=(self._topics.status, "offline"),
-            subscriptions=[self._topics.commands],
+            subscriptions=[self._topics.commands, *([self._topics.listening("+")] * bool(forget))],
             on_up=lambda in_flight: self._do("connection", partial(self._enter, in_flight)),
             on_down=lambda: self._do("connection", self._leave),
             on_message=self._heard,
@@ -184,7 +191,7 @@ class Publisher:
 
     # What the publisher's thread does, one after the other.
 
-    def _do(self, name: str | int, task: Task) -> None:
+    def _do(self, name: Hashable, task: Task) -> None:
         self._thread.give(name, partial(self._do_and_pump, task))
 
     def _do_and_pump(self, task: Task) -> None:
@@ -235,6 +242,14 @@ class Publisher:
         self._on_listening(name, on)
         self._delivery.retain(topic, "ON" if on else "OFF")
 
+    def _clear(self, name: str) -> None:
+        theirs = self._forget(name) if self._forget else ()
+        ours = self._topics.source_status, self._topics.state, self._topics.listening
+        # Its `listening` last: should the connection break before, we are told of it again.
+        topics = [*theirs, *(topic(name) for topic in ours)]
+        if all(self._connection.publish(topic, "", 0, retain=True) for topic in topics):
+            _log.info("source %s is no more: the broker is told to forget it", name)
+
     def _mend_outbox(self) -> None:
         failure = self._outbox.mend()
         self._delivery.look_again()
@@ -260,6 +275,10 @@ class Publisher:
     def _heard(self, topic: str, payload: bytes | bytearray, replayed: bool) -> None:
         shown = bytes(payload[:_SHOWN])
         name, on = self._sources.get(topic), _SWITCH.get(shown)
+        if (said_of := self._topics.listens(topic)) is not None:
+            if replayed and on is not None:
+                self._find_gone(said_of)
+            return
         # A retained command would come back with each connection and undo newer ones.
         if name is None or on is None or replayed:
             why = "it is retained" if replayed else "neither ON nor OFF"
@@ -269,3 +288,9 @@ class Publisher:
             return
         listening = self._topics.listening(name)
         self._do(listening, partial(self._obey, listening, name, on))
+
+    def _find_gone(self, name: str) -> None:
+        known = name in self._sources.values() or not re.fullmatch(NAME, name)
+        if not known and len(self._gone | {name}) <= _GONE:
+            self._gone.add(name)
+            self._do(("gone", name), partial(self._clear, name))

@@ -319,6 +319,27 @@ def test_an_outbox_whose_disk_is_back_is_used_again(
     assert caplog.messages.count("the outbox takes events again") == 1
 
 
+def test_a_source_that_is_no_more_is_cleared(mosquitto, watcher, publisher):
+    others = {
+        "serd/pi2/cam/listening": "ON",
+        "serd/pi/cam/listening/set": "OFF",
+        "serd/pi/notes/listening": "a note of somebody",
+        "homeassistant/device/serd_pi_mic/config": "{}",
+    }
+    theirs = {f"serd/pi/cam/{what}": "ON" for what in ("status", "state", "listening")}
+    theirs["homeassistant/device/serd_pi_cam/config"] = "{}"
+    for topic, payload in (others | theirs).items():
+        watcher.client.publish(topic, payload, qos=1, retain=True)
+    eventually(lambda: len(retained(mosquitto.port)) >= 8)
+    publisher(mosquitto.url).drained(30)  # this one is not to clear
+    assert retained(mosquitto.port).items() >= theirs.items()
+    publisher(mosquitto.url, forget=lambda name: [f"homeassistant/device/serd_pi_{name}/config"])
+    eventually(lambda: not retained(mosquitto.port).keys() & theirs.keys(), "their clearing")
+    told = retained(mosquitto.port)
+    assert told.items() >= others.items()
+    assert told["serd/pi/mic/listening"] == "ON"
+
+
 def test_the_connection_s_pulse_goes_on_with_a_silent_broker_and_rests_without_one(publisher):
     broker = DeafBroker()
     pulse = (one := publisher(broker.url)).pulses["the MQTT connection"]
