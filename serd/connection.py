@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from serd import login
+from serd.pulse import Pulse
 from serd.settings import MqttSettings
 
 _PAUSE_S = (1.0, 30.0)
@@ -95,11 +96,17 @@ class Connection:
         self._told: set[str] = set()
         self._last_error = ""  # that paho only logs
         self._client = login.client(settings, name)
+        self.pulse = Pulse()
+        """It beats while paho's loop turns, each second with a silent broker too, and rests while
+        there is no broker: to look for one may take long."""
+        self._look_after = self._client.loop_misc
+        self._client.loop_misc = self._turned  # type: ignore[method-assign] # it has no callback
         # paho's own count of what is in flight goes wrong when it loses the connection while
         # somebody publishes; that it holds no more than these is kept here and by our caller.
         self._client.max_inflight_messages_set(0)
         self._client.max_queued_messages_set(max_in_flight)
         self._client.will_set(*will, qos=1, retain=True)
+        self._client.on_pre_connect = lambda *_: self.pulse.rest()
         self._client.on_connect = self._connected
         self._client.on_connect_fail = self._unreachable
         self._client.on_disconnect = self._disconnected
@@ -149,6 +156,10 @@ class Connection:
 
     # What paho calls, often holding a lock.
 
+    def _turned(self) -> MQTTErrorCode:
+        self.pulse.beat()
+        return self._look_after()
+
     def _connected(
         self,
         client: Client,
@@ -169,6 +180,7 @@ class Connection:
         self._on_up(min(allowed, self._max_in_flight))
 
     def _unreachable(self, *_: Any) -> None:
+        self.pulse.rest()
         # paho calls this while it handles the error
         self._tell(f"unreachable: {login.why(sys.exception())}")
         self._pause()
@@ -176,6 +188,7 @@ class Connection:
     def _disconnected(
         self, _: Client, __: Any, ___: DisconnectFlags, code: ReasonCode, *____: Any
     ) -> None:
+        self.pulse.rest()
         if self._leaving:
             return
         since, self._up_since = self._up_since, None

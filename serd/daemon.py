@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from serd import __version__, bundle, cleaning, homeassistant
 from serd.broker import EmbeddedBroker
@@ -21,10 +22,10 @@ from serd.outbox import Outbox, open_outbox
 from serd.pipeline import Recogniser, Utterance
 from serd.recognising import Recognising
 from serd.settings import Settings, state_dir
+from serd.showing import Showing
 from serd.state import SmoothedState
 from serd.switches import Switches
 from serd.watchdog import Watchdog
-from serd.wording import reason
 
 _TICK_S = 0.25
 _END_S = 1.0
@@ -36,6 +37,7 @@ _PATIENTLY_S = 10.0
 _GOODBYE_S = 2.0
 """At most for the broker to take the last words."""
 _NAP_S = 0.02
+_AGAIN_S = 10.0  # from one try to the next of a disk that takes nothing
 _LAST_TRIES_S = 10.0
 """With `once`: how long the broker may take nothing before the rest stays in the outbox."""
 
@@ -68,7 +70,7 @@ class Daemon:
         """
         self._settings = settings
         self._once = once
-        self._on_event = on_event
+        self._showing = Showing(on_event)
         self._on_tick = on_tick
         loaded = bundle.load(bundle.find(settings.model))
         self._card = loaded.card
@@ -119,7 +121,7 @@ class Daemon:
             self._resources = self._resources.pop_all()
         pulses = {f"source {name}": one.pulse for name, one in self._listeners.items()}
         if self._publisher is not None:
-            pulses["the MQTT publisher"] = self._publisher.pulse
+            pulses |= self._publisher.pulses
         self._watchdog = Watchdog({"the recogniser": self._recognising.pulse, **pulses})
 
     def run(self) -> bool:
@@ -171,10 +173,6 @@ class Daemon:
         self._outbox = open_outbox(settings)
         self._resources.callback(self._outbox.close)
         labels = self._card.labels
-        where = settings.homeassistant.prefix, mqtt.topic_prefix, settings.node
-        found = [
-            homeassistant.discovery(*where, name, labels, __version__) for name in settings.sources
-        ]
         self._publisher = Publisher(
             mqtt,
             settings.node,
@@ -187,44 +185,39 @@ class Daemon:
             },
             {name: listener.listening for name, listener in self._listeners.items()},
             on_listening=self._set_listening,
-            discovery=dict(found) if settings.homeassistant.discovery else {},
+            discovery=homeassistant.all_discovery(settings, labels, __version__),
+            # Who tries out a file with `once` has not done away with all other sources.
+            forget=None if self._once else partial(homeassistant.topics_of, settings),
         )
-        for name, state in self._states.items():
-            self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
+        self._say_states(self._publisher)
 
     def _watch(self) -> None:
         """Keep the time-driven things going."""
-        next_health = time.monotonic()
+        next_health = next_try = time.monotonic()
         while not self._stopped:
             self._on_tick()
             self._watchdog.look()
             with suppress(queue.Empty):
                 self._bell.get(timeout=_TICK_S)
             if self._publisher is not None:
-                for name, state in self._states.items():
-                    self._publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
+                self._say_states(self._publisher)
                 # What falls due while there is no broker is said as soon as there is one.
                 if self._publisher.connected and time.monotonic() >= next_health:
                     next_health = time.monotonic() + self._settings.health.interval_s
                     self._publisher.publish_health(compact(self._report()))
             self._companies.save()
+            if time.monotonic() >= next_try:
+                next_try = time.monotonic() + _AGAIN_S
+                self._try_disk_again()
             ended = self._once and all(listener.done for listener in self._awaited)
             if ended and self._recognising.idle:
-                self._wait_until_published()
+                if self._publisher is not None:
+                    self._left = self._publisher.drain(_LAST_TRIES_S, lambda: self._stopped)
                 return
 
-    def _wait_until_published(self) -> None:
-        if self._publisher is None or self._outbox is None:
-            return
-        waiting, deadline = len(self._outbox), time.monotonic() + _LAST_TRIES_S
-        while not self._publisher.drained(_TICK_S) and not self._stopped:
-            if len(self._outbox) < waiting:
-                waiting, deadline = len(self._outbox), time.monotonic() + _LAST_TRIES_S
-            elif time.monotonic() >= deadline:
-                break
-        self._left = len(self._outbox)
-        if self._left:
-            _log.error("events that wait in the outbox for the broker: %d", self._left)
+    def _say_states(self, publisher: Publisher) -> None:
+        for name, state in self._states.items():
+            publisher.set_state(name, state.at(datetime.now(UTC)).to_json())
 
     def _take_down(self) -> None:
         self.stop(patiently=True)  # nobody waits, unless somebody stopped it before
@@ -275,7 +268,9 @@ class Daemon:
             state = self._states[event.source].feed(event.end, event.scores)
             publisher.set_state(event.source, state.to_json())
         self._health.published((time.monotonic() - utterance.ready) * 1000)
-        self._on_event(event, publisher is not None and publisher.connected)
+        shown = self._showing.event(event, publisher is not None and publisher.connected)
+        if not shown and publisher is None:  # then it went nowhere
+            self._health.sources[event.source].failed += 1
 
     def _source_status(self, name: str, online: bool) -> None:
         if self._publisher is not None:
@@ -283,15 +278,23 @@ class Daemon:
 
     def _set_listening(self, name: str, on: bool) -> None:
         _log.info("source %s: listening %s", name, "on" if on else "off")
+        self._listeners[name].listening &= on  # at once, however slow the disk
+        self._switches.set(name, on)
         self._listeners[name].listening = on
-        try:
-            self._switches.set(name, on)
-        except OSError as error:
-            _log.error("source %s: a restart will undo that: %s", name, reason(error))
+
+    def _try_disk_again(self) -> None:
+        """Use what a state directory that is back takes, and tells."""
+        if self._publisher is not None:
+            self._publisher.mend_outbox()
+        self._switches.mend()
+        for name, listener in self._listeners.items():
+            if listener.listening and not self._switches.on(name):
+                self._set_listening(name, False)
+                if self._publisher is not None:
+                    self._publisher.set_listening(name, False)
 
     def _report(self) -> dict[str, object]:
-        outbox, publisher = self._outbox, self._publisher
-        if outbox is None or publisher is None:
+        outbox, mqtt = self._outbox, self._publisher
+        if outbox is None or mqtt is None:
             return self._health.report(0, 0)
-        failure = publisher.outbox_failure or outbox.not_on_disk
-        return self._health.report(len(outbox), outbox.dropped, publisher.lost, failure)
+        return self._health.report(len(outbox), outbox.dropped, mqtt.lost, mqtt.outbox_failure)

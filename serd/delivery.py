@@ -109,6 +109,10 @@ class Delivery:
         self._held_s.clear()
         self._handed_over = 0
 
+    def look_again(self) -> None:
+        """The events in the outbox have new places."""
+        self._handed_over = 0
+
     def close(self) -> None:
         """Hand over no more events; those that wait stay in the outbox."""
         self._closed = True

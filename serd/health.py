@@ -36,12 +36,35 @@ class SourceHealth:
     samples_lost: int = 0
     """Never received while it was online: overflows."""
     absent_s: float = 0
-    """How long it gave nothing before it came back, all absences together, s."""
+    """How long it gave nothing although it should have, all absences together, s; in a report
+    one that goes on counts as far as it has come."""
     utterances: int = 0
     dropped: int = 0
     """Utterances that found the queue full."""
     failed: int = 0
     """Utterances that could not be recognised."""
+
+    def __post_init__(self) -> None:
+        self._away_since: float | None = None
+        self._lock = threading.Lock()  # of both accounts of absences
+
+    def away(self, since: float) -> None:
+        """It gives nothing since then, s on the monotonic clock; until `back`."""
+        with self._lock:
+            self._away_since = since
+
+    def back(self) -> None:
+        """It gives something again, or is not to any more."""
+        absent_s = self.accounts()["absent_s"]
+        with self._lock:
+            self.absent_s, self._away_since = absent_s, None
+
+    def accounts(self) -> dict[str, Any]:
+        """As they are now."""
+        with self._lock:
+            since = self._away_since
+            goes_on_s = 0.0 if since is None else time.monotonic() - since
+            return asdict(self) | {"absent_s": round(self.absent_s + goes_on_s, 3)}
 
 
 @dataclass
@@ -84,7 +107,7 @@ class Health:
                 "failure": outbox_failure,
             },
             "memory_mb": round(resident_mb(), 1),
-            "sources": {name: asdict(source) for name, source in self.sources.items()},
+            "sources": {name: source.accounts() for name, source in self.sources.items()},
         }
 
 

@@ -4,8 +4,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from serd.events import UNCERTAIN
+from serd.settings import Settings
 from serd.state import IDLE
 from serd.topics import Topics
+
+
+def topic(prefix: str, node: str, source: str) -> str:
+    """Where Home Assistant looks for one source; nothing there takes the device away."""
+    return f"{prefix}/device/serd_{node}_{source}/config"
+
+
+def all_discovery(
+    settings: Settings, labels: Sequence[str], version: str
+) -> dict[str, dict[str, Any]]:
+    """Each source's topic and payload; none where Home Assistant is not to be told."""
+    if not settings.homeassistant.discovery:
+        return {}
+    where = settings.homeassistant.prefix, settings.mqtt.topic_prefix, settings.node
+    return dict(discovery(*where, name, labels, version) for name in settings.sources)
+
+
+def topics_of(settings: Settings, source: str) -> list[str]:
+    """Where a source is described, if at all."""
+    found = settings.homeassistant
+    return [topic(found.prefix, settings.node, source)] if found.discovery else []
 
 
 def discovery(
@@ -66,7 +88,7 @@ def discovery(
     }
     for key, entity in entities.items():
         entity["unique_id"] = f"{device}_{key}"
-    return f"{prefix}/device/{device}/config", {
+    return topic(prefix, node, source), {
         "dev": {"ids": [device], "name": f"{node} {source}", "mf": "serd", "sw": version},
         "o": {"name": "serd", "sw": version},
         "cmps": entities,

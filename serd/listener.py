@@ -79,7 +79,7 @@ class Listener:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        pause_s, look_out_s = _RETRY_S[0], 0.0
+        pause_s, look_out_s, begun = _RETRY_S[0], 0.0, time.monotonic()
         while not self._stopped.is_set():
             heard, opened = self._health.samples, time.monotonic()
             self.pulse.beat()
@@ -87,6 +87,7 @@ class Listener:
             self.pulse.rest()
             if not self._again or (self._source is not None and not self._source.live):
                 return
+            self._health.away(begun if self._heard_at is None else self._heard_at)
             pause_s = _RETRY_S[0] if self._health.samples > heard else pause_s
             # A microphone spends its pause looking out for its device.
             self._stopped.wait(max(0.0, opened + pause_s - time.monotonic()))
@@ -150,9 +151,7 @@ class Listener:
             self._health.opened += online
             if online:
                 self.failure = None
-                if self._heard_at is not None:
-                    self._health.gaps += 1
-                    absent_s = self._health.absent_s + time.monotonic() - self._heard_at
-                    self._health.absent_s = round(absent_s, 3)
+                self._health.back()
+                self._health.gaps += self._heard_at is not None
             _log.info("source %s: %s", self.name, "online" if online else "offline")
             self._on_status(self.name, online)

@@ -30,7 +30,7 @@ _SECONDS = {  # of the samples in a source's accounts
 _COUNTS = {
     "opened": ("opened", "How often the source was opened."),
     "gaps": ("gaps", "How often sound was lost, or the source came back."),
-    "absent_s": ("absent_seconds", "How long it was away before it came back."),
+    "absent_s": ("absent_seconds", "How long it was away, until now if it is."),
     "utterances": ("utterances", "Utterances that were heard."),
     "dropped": ("utterances_dropped", "Utterances that found the queue full."),
     "failed": ("utterances_failed", "Utterances that could not be recognised."),

@@ -1,8 +1,9 @@
 """The publisher: everything that serd says and hears over MQTT."""
 
 import logging
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from serd.connection import Connection, Refusal
 from serd.delivery import MAX_IN_FLIGHT, Delivery
 from serd.events import EmotionEvent, compact
 from serd.outbox import Outbox, OutboxError
-from serd.settings import MqttSettings
+from serd.settings import NAME, MqttSettings
 from serd.tasks import Task, TaskThread
 from serd.topics import Topics
 
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _SWITCH = {b"ON": True, b"OFF": False}
 _SHOWN = 80  # of what a stranger sent, at most this much is logged
+_LOOK_S = 0.25
+_GONE = 100  # sources that are no more: at most so many, or a broker full of them would fill us
 
 
 class Publisher:
@@ -36,6 +39,7 @@ class Publisher:
         listening: Mapping[str, bool],
         on_listening: Callable[[str, bool], None],
         discovery: Mapping[str, Mapping[str, Any]] | None = None,
+        forget: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         """Prepare everything; `start` connects.
 
@@ -48,6 +52,8 @@ class Publisher:
                 told otherwise.
             on_listening: told which source to switch on (True) or off (False).
             discovery: Home Assistant's topics and payloads.
+            forget: names the topics, besides our own, that are to be cleared of a source that
+                this node once had; None leaves what stands of such on the broker.
 
         Raises:
             SettingsError: the broker is no URL, or what login needs cannot be read.
@@ -56,23 +62,30 @@ class Publisher:
         self._outbox = outbox
         self._sources = {self._topics.listening_set(name): name for name in listening}
         self._on_listening = on_listening
+        self._forget = forget
+        self._gone: set[str] = set()
         self._connected = False
-        self.outbox_failure: str | None = None
-        """Why the outbox does not take what it should keep."""
+        self.outbox_failure = outbox.not_on_disk
+        """Why the outbox does not take what it should keep, or not on disk."""
+        self._told = {outbox.not_on_disk}
 
         self._thread = TaskThread("mqtt-publisher")
-        self.pulse = self._thread.pulse
         self._connection = Connection(
             settings,
             f"serd-{node}",
             will=(self._topics.status, "offline"),
-            subscriptions=[self._topics.commands],
+            subscriptions=[self._topics.commands, *([self._topics.listening("+")] * bool(forget))],
             on_up=lambda in_flight: self._do("connection", partial(self._enter, in_flight)),
             on_down=lambda: self._do("connection", self._leave),
             on_message=self._heard,
             on_answer=lambda number, no: self._do(number, partial(self._answered, number, no)),
             max_in_flight=MAX_IN_FLIGHT,
         )
+        self.pulses = {
+            "the MQTT publisher": self._thread.pulse,
+            "the MQTT connection": self._connection.pulse,
+        }
+        """Of its loops, by their names."""
         self._delivery = Delivery(
             outbox, lambda topic, said, retain: self._connection.publish(topic, said, 1, retain)
         )
@@ -109,9 +122,8 @@ class Publisher:
             self._tell_outbox(error)
             self._delivery.keep_in_memory(event.id, topic, payload)
         else:
-            if self.outbox_failure is not None:
-                self.outbox_failure = None
-                _log.warning("the outbox takes events again")
+            if self._outbox.not_on_disk is None:
+                self._tell_outbox_well()
         # Without a first try there is nothing to tell apart, and one pump is as good as many.
         self._do(event.id if first else "event", partial(self._first_try, event.id))
 
@@ -119,9 +131,18 @@ class Publisher:
         """Say that a source delivers sound, or that it does not."""
         self._retain(self._topics.source_status(name), "online" if online else "offline")
 
+    def set_listening(self, name: str, on: bool) -> None:
+        """Say that a source listens, or that it does not."""
+        self._retain(self._topics.listening(name), "ON" if on else "OFF")
+
     def set_state(self, name: str, payload: str) -> None:
         """Say a source's smoothed state, as JSON."""
         self._retain(self._topics.state(name), payload)
+
+    def mend_outbox(self) -> None:
+        """Have an outbox that fails tried again; to be called now and then."""
+        if self.outbox_failure is not None:
+            self._do("outbox", self._mend_outbox)
 
     def publish_health(self, payload: str) -> None:
         """Say how the daemon is; QoS 0, and lost when there is no connection."""
@@ -133,6 +154,23 @@ class Publisher:
         return self._thread.wait(
             lambda: delivery.settled and not delivery.unkept and len(outbox) == 0, timeout
         )
+
+    def drain(self, patience_s: float, given_up: Callable[[], bool]) -> int:
+        """Wait until all is said and acknowledged; tell how many events are left in the outbox.
+
+        Args:
+            patience_s: for the broker to take something, each time; then it is over.
+            given_up: asked several times a second whether it is over.
+        """
+        waiting, deadline = len(self._outbox), time.monotonic() + patience_s
+        while not self.drained(_LOOK_S) and not given_up():
+            if len(self._outbox) < waiting:
+                waiting, deadline = len(self._outbox), time.monotonic() + patience_s
+            elif time.monotonic() >= deadline:
+                break
+        if left := len(self._outbox):
+            _log.error("events that wait in the outbox for the broker: %d", left)
+        return left
 
     def stop(self, timeout: float) -> None:
         """Say that the node and its sources are offline, and leave.
@@ -153,7 +191,7 @@ class Publisher:
 
     # What the publisher's thread does, one after the other.
 
-    def _do(self, name: str | int, task: Task) -> None:
+    def _do(self, name: Hashable, task: Task) -> None:
         self._thread.give(name, partial(self._do_and_pump, task))
 
     def _do_and_pump(self, task: Task) -> None:
@@ -204,19 +242,55 @@ class Publisher:
         self._on_listening(name, on)
         self._delivery.retain(topic, "ON" if on else "OFF")
 
-    def _tell_outbox(self, error: OutboxError) -> None:
-        failure, self.outbox_failure = self.outbox_failure, str(error)
-        if failure != self.outbox_failure:
-            _log.error("%s; what it does not take is published without it", error)
+    def _clear(self, name: str) -> None:
+        theirs = self._forget(name) if self._forget else ()
+        ours = self._topics.source_status, self._topics.state, self._topics.listening
+        # Its `listening` last: should the connection break before, we are told of it again.
+        topics = [*theirs, *(topic(name) for topic in ours)]
+        if all(self._connection.publish(topic, "", 0, retain=True) for topic in topics):
+            _log.info("source %s is no more: the broker is told to forget it", name)
+
+    def _mend_outbox(self) -> None:
+        failure = self._outbox.mend()
+        self._delivery.look_again()
+        if failure is None:
+            self._tell_outbox_well()
+        else:
+            self._tell_outbox(failure)
+
+    def _tell_outbox(self, failure: OutboxError | str) -> None:
+        self.outbox_failure = str(failure)
+        if self.outbox_failure not in self._told:  # once, not for each event and each try
+            self._told.add(self.outbox_failure)
+            _log.error("%s; what it does not take is published without it", failure)
+
+    def _tell_outbox_well(self) -> None:
+        failure, self.outbox_failure = self.outbox_failure, None
+        if failure is not None:
+            self._told.clear()
+            _log.warning("the outbox takes events again")
 
     # What the connection calls, in its own thread.
 
     def _heard(self, topic: str, payload: bytes | bytearray, replayed: bool) -> None:
         shown = bytes(payload[:_SHOWN])
         name, on = self._sources.get(topic), _SWITCH.get(shown)
+        if (said_of := self._topics.listens(topic)) is not None:
+            if replayed and on is not None:
+                self._find_gone(said_of)
+            return
         # A retained command would come back with each connection and undo newer ones.
         if name is None or on is None or replayed:
-            _log.warning("MQTT: ignored the command %.80r on %.80r", shown, topic)
+            why = "it is retained" if replayed else "neither ON nor OFF"
+            if name is None:
+                why = "there is no such source"
+            _log.warning("MQTT: ignored the command %.80r on %.80r: %s", shown, topic, why)
             return
         listening = self._topics.listening(name)
         self._do(listening, partial(self._obey, listening, name, on))
+
+    def _find_gone(self, name: str) -> None:
+        known = name in self._sources.values() or not re.fullmatch(NAME, name)
+        if not known and len(self._gone | {name}) <= _GONE:
+            self._gone.add(name)
+            self._do(("gone", name), partial(self._clear, name))

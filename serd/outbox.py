@@ -9,22 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from serd import database
 from serd.settings import Settings, state_dir
 
 _log = logging.getLogger(__name__)
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    topic TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    put_at REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS events_put_at ON events (put_at);
-"""
-
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class OutboxError(Exception):
@@ -68,7 +56,7 @@ class Outbox:
             max_events: at least 1.
             max_age_s: of an event, s.
             clock: the time, s; it decides only about age.
-            not_on_disk: why it is in memory although it should not be.
+            not_on_disk: why it begins in memory and not in its file; `mend` tries that again.
 
         Raises:
             OutboxError: it cannot be opened, or another process has it open.
@@ -79,22 +67,17 @@ class Outbox:
         self._clock = clock
         self._lock = threading.Lock()
         self.not_on_disk = not_on_disk
+        """Why it is in memory although it should not be."""
         self.dropped = 0
         """Events that were dropped as too many or too old, since it was opened."""
-        self.found_corrupt = False
-        """The file was unusable and was moved aside when it was opened."""
         with self._failing_plainly():
-            if self._path:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = database.connect(None if not_on_disk else self._path)
             try:
-                self._connection = self._connect()
-            except sqlite3.DatabaseError as error:
-                if self._path is None or not _is_corrupt(error):
-                    raise
-                self._move_aside(self._path, error)
-                self._connection = self._connect()
-            (self._count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
-            self._prune()
+                self._use(connection)
+                self._prune()
+            except BaseException:
+                connection.close()
+                raise
 
     def put(self, event_id: str, topic: str, payload: str) -> None:
         """Keep an event; when this returns, a power cut does not lose it.
@@ -112,8 +95,7 @@ class Outbox:
             # utterance takes seconds, so one fsync for each costs nothing that matters.
             self._connection.execute("PRAGMA synchronous=FULL")
             cursor = self._connection.execute(
-                "INSERT OR IGNORE INTO events (id, topic, payload, put_at) VALUES (?, ?, ?, ?)",
-                (event_id, topic, payload, self._clock()),
+                database.INSERT, (event_id, topic, payload, self._clock())
             )
             self._count += cursor.rowcount
             self._prune()
@@ -165,28 +147,53 @@ class Outbox:
         with self._lock:
             self._connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path or ":memory:", isolation_level=None, check_same_thread=False, timeout=2
-        )
-        try:
-            # Two daemons on one outbox would publish everything twice.
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            _check(connection)
-            connection.executescript(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def mend(self) -> str | None:
+        """Use the disk again after a failure; what waited in memory waits behind what is there.
 
-    def _move_aside(self, path: Path, error: sqlite3.DatabaseError) -> None:
-        aside = path.with_name(path.name + ".corrupt")
-        path.replace(aside)
-        for ending in ("-wal", "-shm"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
-        self.found_corrupt = True
-        _log.warning("outbox %s is corrupt (%s): moved to %s", path, error, aside.name)
+        Places are given anew, also when this fails. One thread at a time.
+
+        Returns:
+            why the disk still takes nothing; None when all is well.
+        """
+        if self._path is None:
+            return None
+        try:
+            with self._lock, self._failing_plainly():
+                if self.not_on_disk is None:
+                    database.write(self._connection)
+                    return None
+        except OutboxError as error:
+            if database.kind(error.__cause__) == sqlite3.SQLITE_FULL:
+                return str(error)  # what is there can still be read
+            self._give_up_file(error)
+        try:
+            with self._failing_plainly():
+                connection = database.connect(self._path)
+                try:
+                    with self._lock:
+                        memory = self._connection
+                        wanted = "SELECT id, topic, payload, put_at FROM events ORDER BY seq"
+                        database.write(connection, memory.execute(wanted))
+                        self._use(connection)
+                        self.not_on_disk = None
+                        memory.close()
+                except BaseException:
+                    connection.close()
+                    raise
+        except OutboxError as error:
+            self.not_on_disk = _in_memory(error)
+        return self.not_on_disk
+
+    def _give_up_file(self, error: OutboxError) -> None:
+        """A disk that went away does not come back to a file that was open on it."""
+        with self._lock:
+            self._connection.close()
+            self.not_on_disk = _in_memory(error)
+            self._use(database.connect(None))
+
+    def _use(self, connection: sqlite3.Connection) -> None:
+        (self._count,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        self._connection = connection
 
     def _prune(self) -> None:
         too_old = self._connection.execute(
@@ -209,7 +216,7 @@ class Outbox:
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             where = self._path or "in memory"
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            if database.kind(error) == sqlite3.SQLITE_BUSY:
                 raise OutboxTakenError(f"outbox {where}: locked by another process") from error
             raise OutboxError(f"outbox {where}: {(reason or str(error)).lower()}") from error
 
@@ -222,24 +229,16 @@ def open_outbox(settings: Settings) -> Outbox:
     Raises:
         OutboxTakenError: two daemons would answer to one name.
     """
+    path = settings.outbox.path or state_dir(settings) / "outbox.db"
     limits = settings.outbox.max_events, settings.outbox.max_age_h * 3600
     try:
-        return Outbox(settings.outbox.path or state_dir(settings) / "outbox.db", *limits)
+        return Outbox(path, *limits)
     except OutboxTakenError:
         raise
     except OutboxError as error:
-        _log.error("%s; events wait in memory only", error)
-        return Outbox(None, *limits, not_on_disk=f"{error}; events wait in memory only")
+        _log.error("%s", _in_memory(error))
+        return Outbox(path, *limits, not_on_disk=_in_memory(error))
 
 
-def _check(connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        error = sqlite3.DatabaseError(str(verdict).splitlines()[0])
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
-
-
-def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    # The low byte is the kind of error, the others say more about it.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+def _in_memory(error: OutboxError) -> str:
+    return f"{error}; events wait in memory only"

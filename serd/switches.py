@@ -1,7 +1,14 @@
 """Which sources somebody has switched off, as it was before the restart."""
 
+import logging
 import os
+import threading
 from pathlib import Path
+
+from serd import whole
+from serd.wording import reason
+
+_log = logging.getLogger(__name__)
 
 
 class Switches:
@@ -10,22 +17,42 @@ class Switches:
     def __init__(self, folder: Path) -> None:
         """Nothing is made before the first `set`."""
         self._folder = folder
+        self._unkept: dict[str, bool] = {}
+        self._lock = threading.Lock()
 
     def on(self, name: str) -> bool:
         """Whether a source is to listen; all are that nobody is known to have silenced."""
-        return not os.path.exists(self._folder / name)  # noqa: PTH110 # Path's raises errors
+        kept = not os.path.exists(self._folder / name)  # noqa: PTH110 # Path's raises errors
+        return self._unkept.get(name, kept)
 
     def set(self, name: str, on: bool) -> None:
-        """Remember it; when this returns, a power cut does not undo it.
+        """Remember it; when this returns, a power cut does not undo it, or the log says so."""
+        with self._lock:
+            self._unkept[name] = on
+            if failure := self._keep(name):
+                _log.error("source %s: a restart will undo that: %s", name, failure)
 
-        Raises:
-            OSError: the disk is full, read-only or broken.
-        """
+    def mend(self) -> None:
+        """Try again what the disk did not take."""
+        with self._lock:
+            for name in list(self._unkept):
+                if not self._keep(name):
+                    _log.warning("source %s: a restart will not undo that any more", name)
+
+    def _keep(self, name: str) -> str | None:
+        try:
+            self._write(name, self._unkept[name])
+        except OSError as error:
+            return reason(error)
+        del self._unkept[name]
+        return None
+
+    def _write(self, name: str, on: bool) -> None:
         if on:
             (self._folder / name).unlink(missing_ok=True)
         else:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / name).touch()
+            whole.private_folder(self._folder)
+            (self._folder / name).touch(0o600)
         if self._folder.exists():
             folder = os.open(self._folder, os.O_RDONLY)
             try:

@@ -43,6 +43,15 @@ class Topics:
     def listening(self, source: str) -> str:
         return self._of(source, "listening")
 
+    def listens(self, topic: str) -> str | None:
+        """The source of which a topic is the `listening`; None of another.
+
+        >>> Topics("serd", "pi").listens("serd/pi/mic/listening")
+        'mic'
+        """
+        name = topic.removeprefix(self._of("")).removesuffix("/listening")
+        return name if topic == self.listening(name) else None
+
     def listening_set(self, source: str) -> str:
         return self._of(source, "listening", "set")
 

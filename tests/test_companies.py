@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -92,6 +93,18 @@ def test_nothing_else_lies_beside_the_files(settings, file):
         speak(companies, place)
         companies.save(at_end=True)
     assert [path.name for path in file.parent.iterdir()] == ["mic.json"]
+
+
+def test_nobody_else_may_read_them(settings, file):
+    companies = Companies(settings, CARD)
+    speak(companies, 1)
+    umask = os.umask(0o022)
+    try:
+        companies.save(at_end=True)
+    finally:
+        os.umask(umask)
+    modes = [one.stat().st_mode & 0o777 for one in (settings.state_dir, file.parent, file)]
+    assert modes == [0o700, 0o700, 0o600]
 
 
 def replaced(file, **changed):

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -448,3 +449,65 @@ def test_one_utterance_that_fails_is_told(woman, monkeypatch, caplog):
     assert caplog.messages == ["source cam: an utterance was lost: RuntimeError: out of tune"]
     cam = daemon._health.sources["cam"]
     assert (cam.failed, cam.utterances) == (1, len(seen) + 1)
+
+
+@pytest.mark.parametrize("broker", [True, False])
+def test_a_full_disk_below_stdout_is_no_failure_of_an_event(
+    broker, woman, tmp_path, mosquitto, caplog
+):
+    shown = []
+
+    def full_at_first(event, _connected):
+        shown.append(event)
+        if len(shown) < 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    mqtt = MqttSettings(broker=mosquitto.url if broker else "none")
+    daemon = Daemon(
+        Settings(sources={"cam": max_speed(woman)}, mqtt=mqtt, state_dir=tmp_path / "kept"),
+        once=True,
+        on_event=full_at_first,
+    )
+    assert daemon.run()
+    assert len(shown) == len(durations_ms(woman))
+    assert daemon._health.sources["cam"].failed == (0 if broker else 3)
+    assert caplog.messages == [
+        "stdout: no space left on device; events are not printed",
+        "stdout: events are printed again",
+    ]
+
+
+def test_a_state_disk_that_comes_late_is_used(mosquitto, watcher, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("serd.daemon._AGAIN_S", 0.1)
+    (tmp_path / "file").touch()
+    disk = tmp_path / "disk"
+    disk.symlink_to(tmp_path / "file")  # so that it changes at one blow
+    settings = Settings(
+        node="pi",
+        sources={"cam": "exec:sleep 1000"},
+        state_dir=disk,
+        mqtt=MqttSettings(broker=mosquitto.url),
+        health=HealthSettings(interval_s=1),
+    )
+    daemon = Daemon(settings)
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    failure = lambda: json.loads(watcher.last("serd/pi/health") or "{}")["outbox"]["failure"]  # noqa: E731
+    try:
+        eventually(lambda: watcher.last("serd/pi/health"))
+        assert "events wait in memory only" in failure()
+        assert watcher.last("serd/pi/cam/listening") == "ON"
+        back = tmp_path / "back"
+        (back / "switched-off").mkdir(parents=True)
+        (back / "switched-off" / "cam").touch()
+        (tmp_path / "link").symlink_to(back)
+        (tmp_path / "link").replace(disk)
+        eventually(lambda: failure() is None)
+        eventually(lambda: watcher.last("serd/pi/cam/listening") == "OFF")  # as it was before
+        assert (disk / "outbox.db").exists()
+        assert not daemon._listeners["cam"].listening
+    finally:
+        daemon.stop()
+        thread.join(PATIENCE_S)
+    assert caplog.messages.count("the outbox takes events again") == 1
+    assert sum("file exists" in said for said in caplog.messages) == 1

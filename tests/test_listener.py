@@ -119,6 +119,19 @@ def test_a_source_that_never_opens_is_tried_ever_less_often(scripts, errors):
     assert ear.health.opened == 0
 
 
+@pytest.mark.parametrize("heard", [0, 1])
+def test_an_absence_counts_while_it_lasts(heard, scripts):
+    scripts.append(Scripted(*[SILENCE] * heard, ending=SourceError("gone")))
+    ear = Ear(pauses=1)
+    ear.run()
+    first = ear.health.accounts()["absent_s"]
+    eventually(lambda: ear.health.accounts()["absent_s"] > first)
+    ear.health.back()
+    after = ear.health.accounts()["absent_s"]
+    assert after > first
+    assert ear.health.accounts()["absent_s"] == ear.health.absent_s == after
+
+
 def test_a_source_that_was_heard_comes_back_soon(scripts, errors):
     silent = Scripted(ending=SourceError("gone"))
     heard = Scripted(SILENCE, SILENCE, ending=SourceError("unplugged"))
@@ -193,6 +206,7 @@ def test_a_file_is_heard_once(woman, pcm):
     assert ear.health.samples == pcm.size
     assert len(ear.utterances) == len(list(segments_of([pcm], SETTINGS))) == ear.health.utterances
     assert ear.live == {False}
+    assert ear.health.accounts()["absent_s"] == 0  # it is not to come back
     assert ear.statuses == [("cam", True), ("cam", False)]
 
 

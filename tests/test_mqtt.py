@@ -175,6 +175,10 @@ def test_listening_commands(mosquitto, watcher, publisher, caplog):
     assert obeyed == [("mic", False), ("mic", True)]
     ignored = [record for record in caplog.records if "ignored" in record.message]
     assert len(ignored) == len(garbage) + 1
+    assert [record.message.rpartition(": ")[2] for record in ignored] == [
+        *["neither ON nor OFF"] * len(garbage),
+        "there is no such source",
+    ]
     assert max(len(record.message) for record in ignored) < 250
 
 
@@ -183,7 +187,7 @@ def test_a_retained_command_is_not_obeyed(mosquitto, watcher, publisher, caplog)
     eventually(lambda: watcher.last("serd/pi/mic/listening/set"))
     obeyed: list[bool] = []
     publisher(mosquitto.url, on_listening=lambda _name, on: obeyed.append(on))
-    eventually(lambda: any("ignored" in record.message for record in caplog.records))
+    eventually(lambda: any("ignored" in one and "retained" in one for one in caplog.messages))
     eventually(lambda: watcher.last("serd/pi/mic/listening") == "ON")
     assert obeyed == []
 
@@ -285,6 +289,80 @@ def test_without_an_outbox_events_go_out_live(mosquitto, watcher, publisher, cap
     assert not any(said.queued for said in read(watcher.payloads(EVENTS)))
     assert one.lost == 0
     assert sum("readonly" in record.message for record in caplog.records) == 1
+
+
+def test_an_outbox_whose_disk_is_back_is_used_again(
+    mosquitto, watcher, publisher, tmp_path, caplog
+):
+    disk = tmp_path / "disk"
+    disk.touch()
+    outbox = Outbox(disk / "outbox.db", 1000, 1e9, not_on_disk="the disk is away")
+    one = publisher(mosquitto.url, outbox)
+    eventually(lambda: one.connected)
+    for number in range(3):
+        one.publish_event(event(number))
+    assert one.drained(30)
+    assert one.outbox_failure == "the disk is away"
+    for _ in range(3):
+        one.mend_outbox()
+        assert one.drained(30)
+    assert "file exists" in one.outbox_failure
+    disk.unlink()
+    one.mend_outbox()
+    eventually(lambda: one.outbox_failure is None)
+    for number in range(3, 6):
+        one.publish_event(event(number))
+    assert one.drained(30)
+    eventually(lambda: len(watcher.payloads(EVENTS)) == 6)
+    assert (disk / "outbox.db").exists()
+    assert sum("file exists" in said for said in caplog.messages) == 1
+    assert caplog.messages.count("the outbox takes events again") == 1
+
+
+def test_a_source_that_is_no_more_is_cleared(mosquitto, watcher, publisher):
+    others = {
+        "serd/pi2/cam/listening": "ON",
+        "serd/pi/cam/listening/set": "OFF",
+        "serd/pi/notes/listening": "a note of somebody",
+        "homeassistant/device/serd_pi_mic/config": "{}",
+    }
+    theirs = {f"serd/pi/cam/{what}": "ON" for what in ("status", "state", "listening")}
+    theirs["homeassistant/device/serd_pi_cam/config"] = "{}"
+    for topic, payload in (others | theirs).items():
+        watcher.client.publish(topic, payload, qos=1, retain=True)
+    eventually(lambda: len(retained(mosquitto.port)) >= 8)
+    publisher(mosquitto.url).drained(30)  # this one is not to clear
+    assert retained(mosquitto.port).items() >= theirs.items()
+    publisher(mosquitto.url, forget=lambda name: [f"homeassistant/device/serd_pi_{name}/config"])
+    eventually(lambda: not retained(mosquitto.port).keys() & theirs.keys(), "their clearing")
+    told = retained(mosquitto.port)
+    assert told.items() >= others.items()
+    assert told["serd/pi/mic/listening"] == "ON"
+
+
+def test_the_connection_s_pulse_goes_on_with_a_silent_broker_and_rests_without_one(publisher):
+    broker = DeafBroker()
+    pulse = (one := publisher(broker.url)).pulses["the MQTT connection"]
+    eventually(lambda: one.connected)
+    first = pulse._since
+    assert first is not None
+    eventually(lambda: pulse._since > first, "its beat")  # nothing comes, and it turns all the same
+    one.stop(0.5)
+    broker.close()
+    absent = publisher(f"mqtt://127.0.0.1:{free_port()}").pulses["the MQTT connection"]
+    eventually(lambda: absent.silent_s == 0)
+
+
+def test_a_hung_connection_is_seen(publisher):
+    broker = DeafBroker()
+    one = publisher(broker.url)
+    pulse, go = one.pulses["the MQTT connection"], threading.Event()
+    eventually(lambda: one.connected)
+    one._connection._look_after = lambda: go.wait(30)
+    eventually(lambda: pulse.silent_s > 2)  # it turns each second otherwise
+    go.set()
+    one.stop(0.5)
+    broker.close()
 
 
 def test_what_neither_outbox_nor_broker_takes_is_told(publisher, caplog):

@@ -123,7 +123,6 @@ def test_survives_sigkill(tmp_path):
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode < 0
     outbox = Outbox(path, 100, DAY_S)
     assert ids(outbox) == [f"id{number}" for number in range(20) if number != 3]
-    assert not outbox.found_corrupt
 
 
 def spoil_all(path: Path) -> None:
@@ -145,7 +144,6 @@ def test_a_corrupt_file_is_moved_aside(spoil, tmp_path, caplog):
     spoil(path)
     spoiled = path.read_bytes()
     outbox = Outbox(path, 10_000, DAY_S)
-    assert outbox.found_corrupt
     assert len(outbox) == 0
     assert (tmp_path / "outbox.db.corrupt").read_bytes() == spoiled
     assert "corrupt" in caplog.text
@@ -202,3 +200,71 @@ def test_threads_share_it(tmp_path):
     for thread in threads:
         thread.join()
     assert len(outbox) == len(ids(outbox)) == 100
+
+
+def away(path: Path) -> Outbox:
+    """One whose disk is not there: a file stands where its folder should be."""
+    path.parent.touch()
+    return Outbox(path, 100, DAY_S, not_on_disk="the disk is away")
+
+
+def test_a_disk_that_comes_back_gets_what_waited_in_memory(tmp_path):
+    path = tmp_path / "disk" / "outbox.db"
+    before = Outbox(tmp_path / "before.db", 100, DAY_S)
+    fill(before, 2)
+    before.close()
+    outbox = away(path)
+    fill(outbox, 2, first=2)
+    failure = outbox.mend()
+    assert failure == outbox.not_on_disk
+    assert "file exists; events wait in memory only" in failure
+    path.parent.unlink()
+    path.parent.mkdir()
+    (tmp_path / "before.db").rename(path)
+    assert outbox.mend() is None
+    assert outbox.not_on_disk is None
+    fill(outbox, 1, first=4)
+    assert len(outbox) == 5
+    outbox.close()
+    assert ids(Outbox(path, 100, DAY_S)) == [f"id{number}" for number in range(5)]
+
+
+def test_a_file_that_fails_later_is_opened_anew(tmp_path):
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, 100, DAY_S)
+    fill(outbox, 1)
+    outbox._connection.execute("PRAGMA query_only=1")  # of this connection, as of a lost disk
+    with pytest.raises(OutboxError):
+        fill(outbox, 1, first=1)
+    assert outbox.mend() is None
+    fill(outbox, 1, first=1)
+    outbox.close()
+    assert ids(Outbox(path, 100, DAY_S)) == ["id0", "id1"]
+
+
+def test_a_full_disk_can_still_be_read(tmp_path):
+    outbox = Outbox(tmp_path / "outbox.db", 100, DAY_S)
+    fill(outbox, 50)
+    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(OutboxError, match="full"):
+        outbox.put("big", "topic", "x" * 500_000)
+    assert len(ids(outbox)) == 50
+    assert outbox.not_on_disk is None
+
+
+def test_nobody_else_may_read_it(tmp_path):
+    umask = os.umask(0o022)
+    try:
+        there = tmp_path / "there"
+        there.mkdir(0o755)
+        outbox = Outbox(there / "deep" / "er" / "outbox.db", 100, DAY_S)
+        fill(outbox, 1)
+    finally:
+        os.umask(umask)
+    modes = {str(one.relative_to(there)): one.stat().st_mode & 0o777 for one in there.rglob("*")}
+    assert modes.pop("deep") == modes.pop("deep/er") == 0o700
+    assert set(modes) >= {"deep/er/outbox.db", "deep/er/outbox.db-wal"}
+    assert set(modes.values()) == {0o600}
+    assert there.stat().st_mode & 0o777 == 0o755

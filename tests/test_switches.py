@@ -1,5 +1,3 @@
-import pytest
-
 from serd.switches import Switches
 
 
@@ -16,12 +14,20 @@ def test_what_is_switched_off_stays_off(tmp_path):
     assert [Switches(folder).on(name) for name in ("mic", "cam", "other")] == [False, True, True]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").touch()
-    switches = Switches(tmp_path / "file" / "switched-off")
+def test_what_the_disk_did_not_take_is_kept_when_it_is_back(tmp_path, caplog):
+    disk = tmp_path / "disk"
+    disk.touch()
+    switches = Switches(disk / "switched-off")
     assert switches.on("mic")
-    with pytest.raises(OSError, match="directory"):
-        switches.set("mic", False)
+    switches.set("mic", False)
+    switches.mend()
+    assert caplog.messages == ["source mic: a restart will undo that: not a directory"]
+    assert not switches.on("mic")
+    disk.unlink()
+    for _ in range(2):
+        switches.mend()
+    assert caplog.messages[1:] == ["source mic: a restart will not undo that any more"]
+    assert not Switches(disk / "switched-off").on("mic")
 
 
 def test_a_state_that_cannot_be_read_silences_nobody(tmp_path):
