@@ -31,11 +31,13 @@ def init(
 def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
     from serd.check import check as usable
+    from serd.check import visible
     from serd.settings import SettingsError, load
 
     settings = load(path)
+    seen, hidden = visible(settings)
     try:
-        card = usable(settings)
+        card = usable(seen)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
     baseline = settings.adaptation.baseline or "running"
@@ -45,3 +47,6 @@ def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
         f" Denoiser: {settings.denoise.mode}. Baseline: {baseline}."
         f" Broker: {settings.mqtt.broker}"
     )
+    for key in hidden:
+        name = getattr(settings.mqtt, key)
+        print(f"mqtt.{key}: {name}: not here; a credential of systemd only the service can read")

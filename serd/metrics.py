@@ -41,6 +41,16 @@ class MetricsError(Exception):
     """The endpoint cannot be served; the message says why, in one line."""
 
 
+def require() -> None:
+    """Raise MetricsError unless what is needed to serve is installed."""
+    try:
+        import prometheus_client  # noqa: F401
+    except ImportError as error:
+        raise MetricsError(
+            "health.prometheus_port needs prometheus-client: install serd[prometheus]"
+        ) from error
+
+
 class Metrics:
     """Serves a report in a thread of its own, to one client after the other."""
 
@@ -54,12 +64,9 @@ class Metrics:
         Raises:
             MetricsError: prometheus-client is not installed, or the port is taken.
         """
-        try:
-            from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
-        except ImportError as error:
-            raise MetricsError(
-                "health.prometheus_port needs prometheus-client: install serd[prometheus]"
-            ) from error
+        require()
+        from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
+
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # memory, processor time, open files, start
         registry.register(_Collector(report))
