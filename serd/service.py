@@ -49,6 +49,8 @@ class Service:
         self._asked = False  # to reload
         self._next: Settings | None = None
         self._ended = False
+        self.interrupted = False
+        """It was Ctrl+C that ended it."""
         self._ready = False
         self._status = ""
         self._refused = ""  # why the last reload was none
@@ -78,6 +80,7 @@ class Service:
             self._asked = True
         else:
             self._ended = True
+            self.interrupted = number == signal.SIGINT
             self._daemon.stop()
 
     def _look(self) -> None:
