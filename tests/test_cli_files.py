@@ -148,3 +148,12 @@ def test_a_long_file_takes_no_more_memory(tmp_path, speech, woman, hours):
     assert long["duration_s"] == 3600 * hours
     assert len(long["segments"]) >= 60 * hours * len(short["segments"])
     assert much - little < 25
+
+
+def test_denoise_never_overwrites_what_it_reads(serd, tmp_path, woman):
+    path, link = tmp_path / "a.flac", tmp_path / "b.flac"
+    path.write_bytes(woman.read_bytes())
+    link.symlink_to(path)
+    for target in (path, link):
+        one_line(serd("denoise", path, target), 2, f"{target}: is what is to be read, too")
+    assert path.read_bytes() == woman.read_bytes()
