@@ -93,6 +93,7 @@ class Connection:
         self._soon_lost = 0  # so many connections, one after the other
         self._refused = self._leaving = False
         self._told: set[str] = set()
+        self._worried = False  # whoever reads the log, since the last connection
         self._last_error = ""  # that paho only logs
         self._client = login.client(settings, name)
         # paho's own count of what is in flight goes wrong when it loses the connection while
@@ -163,7 +164,8 @@ class Connection:
             return
         client.drop_out_messages()  # they come again, from the outbox
         self._up_since = time.monotonic()
-        _log.info("%s: connected", self._broker)
+        _log.log(logging.WARNING if self._worried else logging.INFO, "%s: connected", self._broker)
+        self._worried = False
         client.subscribe(self._subscriptions)
         allowed = getattr(properties, "ReceiveMaximum", self._max_in_flight)
         self._on_up(min(allowed, self._max_in_flight))
@@ -225,4 +227,5 @@ class Connection:
     def _tell(self, trouble: str) -> None:
         if trouble not in self._told:
             self._told.add(trouble)
+            self._worried = True
             _log.warning("%s %s; retrying", self._broker, trouble)
