@@ -10,14 +10,16 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.command("init")
 def init(
-    path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Where to; by default to stdout, as for -.")
+    ] = None,
 ) -> None:
     """Write a configuration with every key, its default and its meaning."""
     from serd.settings import SettingsError
     from serd.template import template
     from serd.wording import reason
 
-    if path is None:
+    if path is None or path == Path("-"):
         print(template(), end="")
         return
     try:

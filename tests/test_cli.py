@@ -9,6 +9,8 @@ import tomllib
 
 import pytest
 
+from serd.template import template
+
 from .program import one_line
 
 
@@ -118,6 +120,13 @@ def test_what_init_writes_check_finds_good(serd, tmp_path):
     checked = serd("config", "check", path)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.startswith(f"{path}: good.")
+
+
+def test_init_takes_a_dash_for_stdout(serd, tmp_path):
+    done = serd("config", "init", "-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == template()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_overwrites_nothing(serd, tmp_path):
