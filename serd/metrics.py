@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ class Metrics:
         registry.register(_Collector(report))
         handler = MetricsHandler.factory(registry)
         handler.timeout = _PATIENCE_S  # type: ignore[attr-defined] # of socketserver's handlers
+        handler.do_HEAD = _answer_nothing  # type: ignore[attr-defined] # and of http.server's
         try:
             self._server = _Server((_HOST, port), handler)
         except OSError as error:
@@ -90,6 +92,12 @@ class Metrics:
     def _serve(self) -> None:
         with self._server:
             self._server.serve_forever()
+
+
+def _answer_nothing(handler: BaseHTTPRequestHandler) -> None:
+    """To who only asks whether it is there."""
+    handler.send_response(200)
+    handler.end_headers()
 
 
 class _Server(TCPServer):
