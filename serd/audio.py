@@ -19,6 +19,9 @@ Floats = NDArray[np.float32]
 SAMPLE_RATE = 16_000
 """Hz, of everything after decoding."""
 
+_NO_MPEG = 7
+"""libsndfile's error for what is called `.mp3` and is none; it says that the file is not there."""
+
 
 class AudioError(Exception):
     """A file that cannot be read as sound; the message says why, in one line."""
@@ -94,13 +97,15 @@ def read_blocks(path: Path, block_samples: int = SAMPLE_RATE) -> Iterator[Pcm]:
             raise AudioError("is not a regular file")
         if path.stat().st_size == 0:
             raise AudioError("is empty")
+        path.open("rb").close()  # for libsndfile does not tell why the system refuses
         with soundfile.SoundFile(os.fsencode(path)) as file:  # it would not take every name
             resampler = Resampler(file.samplerate)
             while (block := file.read(block_samples, dtype="float32", always_2d=True)).size:
                 yield resampler.feed(block)
             yield resampler.flush()
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"not readable as sound ({error.error_string.rstrip('.')})") from error
+        said = f" ({error.error_string.rstrip('.')})" if error.code != _NO_MPEG else ""
+        raise AudioError(f"not readable as sound{said}") from error
     except OSError as error:
         raise AudioError((error.strerror or str(error)).lower()) from error
 

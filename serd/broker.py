@@ -16,6 +16,14 @@ class BrokerError(Exception):
     """The broker cannot run; the message says why, in one line."""
 
 
+def require() -> None:
+    """Raise BrokerError unless what is needed to run one is installed."""
+    try:
+        import amqtt.broker  # noqa: F401
+    except ImportError as error:
+        raise BrokerError("the embedded broker needs amqtt: install serd[broker]") from error
+
+
 class EmbeddedBroker:
     """amqtt in a thread of its own; only this machine reaches it, without a password.
 
@@ -31,10 +39,9 @@ class EmbeddedBroker:
         Raises:
             BrokerError: amqtt is not installed, or the port is taken.
         """
-        try:
-            from amqtt.broker import Broker
-        except ImportError as error:
-            raise BrokerError("the embedded broker needs amqtt: install serd[broker]") from error
+        require()
+        from amqtt.broker import Broker
+
         for name in ("amqtt", "transitions"):
             # It logs each lost client as an error; what matters comes as an exception.
             logging.getLogger(name).setLevel(logging.CRITICAL)

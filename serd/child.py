@@ -208,7 +208,7 @@ class ChildSource:
             self._gaps.add(int(gap[1]), int(gap[2]))
         elif line:
             line = "".join(letter if letter.isprintable() else "?" for letter in line)
-            self._log(line)
+            self._log(line.removeprefix("serd: ").removeprefix(f"{self._name}: "))
             # serd's own reason counts more than what a library prints after it
             if not self._last_line.startswith("serd: "):
                 self._last_line = line

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from contextlib import ExitStack, suppress
 from typing import Annotated, NoReturn
 
@@ -11,6 +12,9 @@ import typer
 
 from serd import __version__, cli_config, cli_files, cli_service, cli_status, log
 from serd.cli_options import BrokerOption, ConfigOption, DenoiseOption, ModelOption, mode
+
+_INTERRUPTED = 130
+"""What every shell knows a program by that Ctrl+C has ended."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +27,10 @@ app.add_typer(cli_config.app, name="config", help="Write or check a configuratio
 
 
 def main() -> NoReturn:
-    """Run a command; end with 0 all done, 1 some input failed, 2 wrong usage or configuration."""
+    """Run a command; end with 0 all done, 1 some input failed, 2 wrong usage or configuration.
+
+    With 130 after Ctrl+C, from typer where no command knows better.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed; no file that we open must take its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
@@ -35,11 +42,11 @@ def main() -> NoReturn:
             app()
         finally:
             sys.stdout.flush()
-    except Exception as error:  # the last resort of the whole program
+    except Exception as error:  # noqa: BLE001 # the last resort of the whole program
         _discard_stdout()
         if "--debug" in sys.argv:
-            raise
-        if not isinstance(error, BrokenPipeError):
+            traceback.print_exc()
+        elif not isinstance(error, BrokenPipeError):
             print(log.line(log.one_line(error)), file=sys.stderr)
         sys.exit(1 if isinstance(error, OSError) else 2)
     sys.exit(0)
@@ -102,8 +109,12 @@ def run(
 
     reloads = config is not None and not os.isatty(0)  # there SIGHUP says that it was closed
     with ExitStack() as stack:
-        if not Service(read, once=once, reloads=reloads, on_event=shown_events(stack)).run():
-            raise typer.Exit(1)
+        service = Service(read, once=once, reloads=reloads, on_event=shown_events(stack))
+        well = service.run()
+    if service.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if not well:
+        raise typer.Exit(1)
 
 
 app.command()(cli_service.install_service)

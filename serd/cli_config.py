@@ -10,14 +10,16 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.command("init")
 def init(
-    path: Annotated[Path | None, typer.Argument(help="Where to; by default to stdout.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Where to; by default to stdout, as for -.")
+    ] = None,
 ) -> None:
     """Write a configuration with every key, its default and its meaning."""
     from serd.settings import SettingsError
     from serd.template import template
     from serd.wording import reason
 
-    if path is None:
+    if path is None or path == Path("-"):
         print(template(), end="")
         return
     try:
@@ -31,11 +33,13 @@ def init(
 def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     """Say whether a configuration can be used."""
     from serd.check import check as usable
+    from serd.check import visible
     from serd.settings import SettingsError, load
 
     settings = load(path)
+    seen, hidden = visible(settings)
     try:
-        card = usable(settings)
+        card = usable(seen)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
     baseline = settings.adaptation.baseline or "running"
@@ -45,3 +49,6 @@ def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
         f" Denoiser: {settings.denoise.mode}. Baseline: {baseline}."
         f" Broker: {settings.mqtt.broker}"
     )
+    for key in hidden:
+        name = getattr(settings.mqtt, key)
+        print(f"mqtt.{key}: {name}: not here; a credential of systemd only the service can read")

@@ -121,6 +121,8 @@ def denoise_file(
     from serd.settings import load
     from serd.terminal import printable
 
+    if source.exists() and target.exists() and target.samefile(source):
+        raise audio.OutputError(f"{printable(target)}: is what is to be read, too")
     loaded = denoiser.load(bundle.find(load(config).denoise.model))
     try:
         audio.write_blocks(target, loaded.blocks(audio.read_blocks(source)))

@@ -2,11 +2,14 @@
 
 import re
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+import serd
 
 UNITS = ("serd.service", "serd@.service")
 _PROGRAM = "/opt/serd/bin/serd"
@@ -45,8 +48,12 @@ def _program() -> Path:
     from serd.settings import SettingsError
 
     program = Path(sysconfig.get_path("scripts")) / "serd"
-    if str(program).startswith(_CLOSED):
-        raise SettingsError(f"{program}: closed to the service; install serd into /opt/serd")
+    # An environment is links to a Python elsewhere, and maybe to a checkout.
+    needed = (program, Path(sys.executable), Path(sys.base_prefix), Path(serd.__file__))
+    for path in (*needed, *(one.resolve() for one in needed)):
+        if str(path).startswith(_CLOSED):
+            wanted = "install serd into /opt/serd, with the system's Python"
+            raise SettingsError(f"{path}: closed to the service; {wanted}")
     if not re.fullmatch(r"[\w./+-]+", str(program)):
         raise SettingsError(f"{program}: no path for a unit; install serd into /opt/serd")
     return program

@@ -94,6 +94,7 @@ class Connection:
         self._soon_lost = 0  # so many connections, one after the other
         self._refused = self._leaving = False
         self._told: set[str] = set()
+        self._worried = False  # whoever reads the log, since the last connection
         self._last_error = ""  # that paho only logs
         self._client = login.client(settings, name)
         self.pulse = Pulse()
@@ -174,7 +175,8 @@ class Connection:
             return
         client.drop_out_messages()  # they come again, from the outbox
         self._up_since = time.monotonic()
-        _log.info("%s: connected", self._broker)
+        _log.log(logging.WARNING if self._worried else logging.INFO, "%s: connected", self._broker)
+        self._worried = False
         client.subscribe(self._subscriptions)
         allowed = getattr(properties, "ReceiveMaximum", self._max_in_flight)
         self._on_up(min(allowed, self._max_in_flight))
@@ -238,4 +240,5 @@ class Connection:
     def _tell(self, trouble: str) -> None:
         if trouble not in self._told:
             self._told.add(trouble)
+            self._worried = True
             _log.warning("%s %s; retrying", self._broker, trouble)

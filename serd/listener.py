@@ -14,6 +14,12 @@ from serd.settings import SegmentSettings
 _RETRY_S = (1.0, 30.0)
 """From one opening of a live source that gives nothing to the next: at first, and at most."""
 
+_STEADY_S = 60.0
+_OFTEN = 3
+"""A source that comes again sooner than that so many times, one after the other, comes and goes."""
+_RARELY_S = 3_600.0
+"""From one line about the failures of such a source to the next."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +65,9 @@ class Listener:
         self._stopped = threading.Event()
         self._source: Source | None = None
         self._heard_at: float | None = None
+        self._told: str | None = None  # the failure, since it was online
+        self._came = self._hushed_at = float("-inf")
+        self._came_soon = 0  # so many times, one after the other
         self._thread = threading.Thread(target=self._run, name=f"listener-{name}", daemon=True)
 
     def start(self) -> None:
@@ -109,8 +118,9 @@ class Listener:
             _log.debug("source %s", self.name, exc_info=True)
         finally:
             self._set_online(False)
-        if failure is not None and failure != self.failure:
+        if failure is not None and failure != self._told and not self._hushed():
             _log.error("source %s: %s", self.name, failure)  # once, not for each try
+            self._told = failure
         self.failure = failure
 
     def _name_for_good(self) -> None:
@@ -150,8 +160,28 @@ class Listener:
             self._health.online = online
             self._health.opened += online
             if online:
-                self.failure = None
+                self.failure = self._told = None
+                self._come()
                 self._health.back()
                 self._health.gaps += self._heard_at is not None
-            _log.info("source %s: %s", self.name, "online" if online else "offline")
+            level = logging.DEBUG if self._came_soon >= _OFTEN else logging.INFO
+            _log.log(level, "source %s: %s", self.name, "online" if online else "offline")
             self._on_status(self.name, online)
+
+    def _come(self) -> None:
+        now = time.monotonic()
+        self._came_soon = self._came_soon + 1 if now - self._came < _STEADY_S else 0
+        self._came = now
+        if self._came_soon == _OFTEN:
+            self._hushed_at = now
+            _log.warning("source %s: comes and goes; that is told once an hour", self.name)
+
+    def _hushed(self) -> bool:
+        """Whether a failure is no news, for the source comes and goes."""
+        now = time.monotonic()
+        if self._came_soon < _OFTEN or now - self._came >= _STEADY_S:
+            return False
+        if now - self._hushed_at < _RARELY_S:
+            return True
+        self._hushed_at = now
+        return False

@@ -63,6 +63,18 @@ def client(settings: MqttSettings, name: str = "") -> Client:
     return made
 
 
+def hidden(settings: MqttSettings) -> list[str]:
+    """Keys of files that, if anything, are credentials of systemd: only the service sees those."""
+    # Where systemd has closed the folder to us, pathlib raises.
+    if os.path.isdir(os.environ.get("CREDENTIALS_DIRECTORY", "")):  # noqa: PTH112
+        return []
+    keys = ("password_file", "ca_file", "certificate_file", "key_file")
+    files = [(key, getattr(settings, key)) for key in keys]
+    return [
+        key for key, path in files if path and len(path.parts) == 1 and not os.path.lexists(path)
+    ]
+
+
 def plain(code: ReasonCode) -> str:
     """Why a broker refuses or leaves, in plain words."""
     return _PLAIN.get(str(code), str(code).lower())
@@ -124,7 +136,7 @@ def _found(path: Path) -> Path:
     """A credential of systemd is in a folder whose name only the service knows."""
     if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
         credential = Path(folder, path)  # an absolute path stays what it is
-        if credential.exists():
+        if os.path.exists(credential):  # noqa: PTH110 # as above
             return credential
     return path
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,16 @@ class MetricsError(Exception):
     """The endpoint cannot be served; the message says why, in one line."""
 
 
+def require() -> None:
+    """Raise MetricsError unless what is needed to serve is installed."""
+    try:
+        import prometheus_client  # noqa: F401
+    except ImportError as error:
+        raise MetricsError(
+            "health.prometheus_port needs prometheus-client: install serd[prometheus]"
+        ) from error
+
+
 class Metrics:
     """Serves a report in a thread of its own, to one client after the other."""
 
@@ -54,17 +65,15 @@ class Metrics:
         Raises:
             MetricsError: prometheus-client is not installed, or the port is taken.
         """
-        try:
-            from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
-        except ImportError as error:
-            raise MetricsError(
-                "health.prometheus_port needs prometheus-client: install serd[prometheus]"
-            ) from error
+        require()
+        from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
+
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # memory, processor time, open files, start
         registry.register(_Collector(report))
         handler = MetricsHandler.factory(registry)
         handler.timeout = _PATIENCE_S  # type: ignore[attr-defined] # of socketserver's handlers
+        handler.do_HEAD = _answer_nothing  # type: ignore[attr-defined] # and of http.server's
         try:
             self._server = _Server((_HOST, port), handler)
         except OSError as error:
@@ -83,6 +92,12 @@ class Metrics:
     def _serve(self) -> None:
         with self._server:
             self._server.serve_forever()
+
+
+def _answer_nothing(handler: BaseHTTPRequestHandler) -> None:
+    """To who only asks whether it is there."""
+    handler.send_response(200)
+    handler.end_headers()
 
 
 class _Server(TCPServer):

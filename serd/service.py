@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from serd import notify
-from serd.check import check
+from serd.check import check, check_ports
 from serd.daemon import Daemon
 from serd.events import EmotionEvent
 from serd.log import one_line
@@ -49,8 +49,11 @@ class Service:
         self._asked = False  # to reload
         self._next: Settings | None = None
         self._ended = False
+        self.interrupted = False
+        """It was Ctrl+C that ended it."""
         self._ready = False
         self._status = ""
+        self._refused = ""  # why the last reload was none
         self._settings = read()
         self._daemon = self._build(self._settings)
 
@@ -77,13 +80,14 @@ class Service:
             self._asked = True
         else:
             self._ended = True
+            self.interrupted = number == signal.SIGINT
             self._daemon.stop()
 
     def _look(self) -> None:
         if not self._ready:
             self._ready = True
             notify.tell("READY=1")
-        if (status := self._daemon.summary) != self._status:
+        if (status := self._daemon.summary + self._refused) != self._status:
             self._status = status
             notify.tell(f"STATUS={status}")
         if self._asked:
@@ -95,6 +99,7 @@ class Service:
         try:
             settings = self._read()
             check(settings)
+            check_ports(settings, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the old one works
             self._refuse(error)
             notify.tell("READY=1")
@@ -111,7 +116,7 @@ class Service:
             self._refuse(error)
             daemon = self._build(self._settings)
         else:
-            self._settings = settings
+            self._settings, self._refused = settings, ""
             _log.info("reloaded")
         self._daemon = daemon
         gc.collect()  # the one before holds files, sockets and megabytes
@@ -119,5 +124,7 @@ class Service:
             daemon.stop()
 
     def _refuse(self, error: Exception) -> None:
-        _log.error("not reloaded, the old configuration stays: %s", one_line(error))
+        why = one_line(error)
+        _log.error("not reloaded, the old configuration stays: %s", why)
+        self._refused = f"; not reloaded: {why}"
         _log.debug("where", exc_info=True)

@@ -45,8 +45,16 @@ def _printable(value: Any) -> Any:
 
 OptionalPath = Annotated[Path | None, NoneIfEmpty, AfterValidator(_printable)]
 Model = Annotated[str, StringConstraints(min_length=1), AfterValidator(_printable)]
-NAME = r"^[A-Za-z0-9_-]{1,64}$"
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+
+
+def as_name(value: str) -> str:
+    """What can stand in a topic and name a file, as it is; raises ValueError for all else."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        raise ValueError("not a name: at most 64 of A-Z, a-z, 0-9, - and _")
+    return value
+
+
+Name = Annotated[str, AfterValidator(as_name)]
 
 
 class SegmentSettings(Table):
@@ -102,6 +110,8 @@ def _broker_url(url: str) -> str:
     if parts.username or parts.password:
         raise ValueError("put the user into username and the password into password_file")
     _ = parts.port  # raises ValueError when it is not a number from 0 to 65535
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("nothing can follow the host and its port")
     parts.hostname.encode("idna")  # raises one when no name server could be asked for it
     return url
 

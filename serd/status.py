@@ -78,7 +78,7 @@ def ask(settings: Settings) -> NodeStatus:
     Raises:
         SettingsError: there is no broker to ask.
         NoAnswerError: it does not answer.
-        UnknownNodeError: it knows nothing of the node.
+        UnknownNodeError: it tells nothing of the node.
     """
     topics = Topics(settings.mqtt.topic_prefix, settings.node)
     nodes = Topics(settings.mqtt.topic_prefix, "+").status
@@ -96,7 +96,8 @@ def ask(settings: Settings) -> NodeStatus:
     if topics.status not in found:
         others = sorted(topic.split("/")[-2] for topic in found if topic.endswith("/status"))
         there = f"; there are: {', '.join(others)}" if others else ""
-        raise UnknownNodeError(f"the broker knows nothing of {settings.node}{there}")
+        both = f"the broker knows nothing of {settings.node}, or this login may not read it"
+        raise UnknownNodeError(both + there)
     return read(topics, found, datetime.now(UTC))
 
 

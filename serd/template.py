@@ -13,7 +13,10 @@ from serd import settings
 def template() -> str:
     """TOML with every key commented out, its meaning above it, its default beside it."""
     meanings = _docstrings(settings)
-    lines = ["# serd's configuration. What stands behind a # is the default."]
+    lines = [
+        "# serd's configuration. What stands behind a # is the default. Paths without a / at their",
+        "# beginning count from the folder that serd is started in: for the service that is /.",
+    ]
     tables = []
     for name, field in settings.Settings.model_fields.items():
         if name == "sources":

@@ -3,7 +3,6 @@
 Both are files of one kind, in the state directory: a list of voices, of one model.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from serd import whole
 from serd.baseline import Baseline, Floats
 from serd.bundle import Card
-from serd.settings import BASELINES, NAME, Settings, state_dir
+from serd.settings import BASELINES, Settings, as_name, state_dir
 from serd.wording import first_line, reason
 
 
@@ -41,8 +40,10 @@ def file_of(name: str, settings: Settings) -> Path:
     Raises:
         VoicesError: it cannot be anybody's name.
     """
-    if not re.fullmatch(NAME, name):
-        raise VoicesError(f"{name!r}: not a name: at most 64 letters, digits, - and _")
+    try:
+        as_name(name)
+    except ValueError as error:
+        raise VoicesError(f"{name!r}: {error}") from error
     if name in BASELINES:
         raise VoicesError(f"{name}: not a name: --baseline {name} means something else")
     return state_dir(settings) / "voices" / f"{name}.json"

@@ -158,6 +158,19 @@ os.write(1, bytes(2))
     assert len(said[0]) < 300
 
 
+def test_what_a_microphone_says_is_logged_without_its_name_twice(caplog):
+    say = "echo 'serd: microphone hw:9,9: no such device' >&2; exit 2"
+    source = ChildSource(["sh", "-c", say], name="microphone hw:9,9")
+    with (
+        caplog.at_level(logging.INFO, "serd"),
+        pytest.raises(
+            SourceError, match="ended with exit code 2: microphone hw:9,9: no such device"
+        ),
+    ):
+        list(source.blocks())
+    assert caplog.messages == ["microphone hw:9,9: no such device"]
+
+
 def test_a_flood_on_stderr_is_left_out_but_for_gaps_and_the_end(caplog):
     code = r"""
 import os, time

@@ -9,6 +9,8 @@ import tomllib
 
 import pytest
 
+from serd.template import template
+
 from .program import one_line
 
 
@@ -101,7 +103,7 @@ def test_an_unexpected_error_is_a_line_and_with_debug_a_traceback(woman):
     done = subprocess.run(
         [*words, "--debug", "classify", woman], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 2  # as without it
     assert "Traceback" in done.stderr
 
 
@@ -118,6 +120,13 @@ def test_what_init_writes_check_finds_good(serd, tmp_path):
     checked = serd("config", "check", path)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.startswith(f"{path}: good.")
+
+
+def test_init_takes_a_dash_for_stdout(serd, tmp_path):
+    done = serd("config", "init", "-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == template()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_overwrites_nothing(serd, tmp_path):
@@ -149,6 +158,42 @@ def test_a_wrong_configuration_is_told_in_one_line(serd, tmp_path, content, said
     one_line(serd("config", "check", path), 2, said)
     if "sources.mic" not in said:
         one_line(serd("run", "--config", path), 2, said)
+
+
+LOGIN = '[mqtt]\nbroker = "mqtts://x"\nusername = "ann"\npassword_file = "{}"\n'
+
+
+def test_check_reads_what_the_daemon_would_log_in_with(serd, tmp_path):
+    path, junk = tmp_path / "serd.toml", tmp_path / "junk"
+    junk.write_text("no certificate")
+    for content, said in (
+        (LOGIN.format("/nowhere"), "mqtt.password_file: /nowhere: no such file or directory"),
+        (LOGIN.format(junk) + f'ca_file = "{junk}"', f"ca_file: {junk}: no certificates in PEM"),
+        (LOGIN.format(junk) + f'certificate_file = "{junk}"', "not, with its key, a pair in PEM"),
+        # What cannot be seen hides nothing that can.
+        (LOGIN.format("mqtt-password") + f'ca_file = "{junk}"', "no certificates in PEM"),
+    ):
+        path.write_text(content)
+        one_line(serd("config", "check", path), 2, said)
+    path.write_text(LOGIN.format(junk))
+    assert serd("config", "check", path).returncode == 0
+
+
+def test_check_says_what_only_the_service_can_read(serd, tmp_path, monkeypatch):
+    path = tmp_path / "serd.toml"
+    more = 'certificate_file = "/dev/null"\nkey_file = "mqtt-key"\n'
+    path.write_text(LOGIN.format("mqtt-password") + more)
+    done = serd("config", "check", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    good, *remarks = done.stdout.splitlines()
+    assert good.startswith(f"{path}: good.")
+    assert [one.split(": ")[:2] for one in remarks] == [
+        ["mqtt.password_file", "mqtt-password"],
+        ["mqtt.key_file", "mqtt-key"],
+    ]
+    # In the service it would be there.
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    one_line(serd("config", "check", path), 2, "mqtt.password_file: mqtt-password: no such file")
 
 
 @pytest.mark.parametrize("program", ["serd", "training"])

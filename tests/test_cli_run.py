@@ -153,7 +153,7 @@ def test_ctrl_c_ends_classify(command, tmp_path, speech, woman, jobs):
 def test_ctrl_c_ends_run_well(command, woman):
     process = started([*command, "run", "--broker", "none", "--source", f"w=file:{woman}"])
     code, _, err = interrupt(process, lambda: has_open(process, woman.name))
-    assert (code, err) == (0, "")
+    assert (code, err) == (130, "")
 
 
 def test_watch_waits_quietly_for_a_broker_and_ends_with_ctrl_c(command):

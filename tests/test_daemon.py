@@ -163,14 +163,14 @@ def test_one_bad_source_disturbs_no_other(mosquitto, watcher, start, woman, tmp_
     assert set(watcher.payloads("serd/pi/bad/status")) == {"offline"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it(number, mosquitto, watcher, start, woman, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_it(number, code, mosquitto, watcher, start, woman, tmp_path):
     stubborn = "exec:sh -c \"trap '' TERM INT; while head -c 3200 /dev/zero; do sleep 0.1; done\""
     specs = sources(file=f"file:{woman}", cam=stubborn, door="exec:false")
     with start(mosquitto.url, *specs) as serd:
         for source in ("file", "cam"):
             eventually(lambda s=source: watcher.last(f"serd/pi/{s}/status") == "online")
-        assert serd.end(number) == 0
+        assert serd.end(number) == code
         assert serd.err == "serd: source door: ended with exit code 1\n"
     told = retained(mosquitto.port)
     for topic in ("serd/pi/status", "serd/pi/file/status", "serd/pi/cam/status"):

@@ -3,6 +3,7 @@ import signal
 import socket
 import sys
 import urllib.request
+from http.client import HTTPConnection
 
 import pytest
 
@@ -72,6 +73,15 @@ def test_the_report_in_prometheus_words(serve):
     own = [family for family in families if family.name.startswith("serd_")]
     assert all(family.documentation.endswith(".") for family in own)
     assert {family.type for family in own} == {"gauge", "counter"}
+
+
+def test_a_probe_gets_an_answer_without_a_body(serve):
+    client = HTTPConnection("127.0.0.1", serve().port, timeout=30)
+    client.request("HEAD", "/metrics")
+    head, body = client.sock.makefile("rb").read().split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert body == b""
+    client.close()
 
 
 def test_every_account_of_a_source_is_told(serve):

@@ -100,6 +100,9 @@ def test_a_forgetful_broker_is_told_everything_again(mosquitto, publisher, caplo
     assert retained(mosquitto.port) == told
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == len(set(warnings))  # each cause is told once
+    lost, *_, back = warnings
+    assert "connection lost" in lost  # the first connection was no news
+    assert back == f"MQTT broker 127.0.0.1:{mosquitto.port}: connected"
 
 
 def test_events_of_a_killed_process_go_out_later(mosquitto, watcher, publisher, tmp_path):

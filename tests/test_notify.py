@@ -166,9 +166,12 @@ def test_what_a_service_tells(mosquitto, systemd, tmp_path, woman, command):
         path.write_text("sources = 3")
         serd.process.send_signal(signal.SIGHUP)
         eventually(lambda: told().count("READY=1") == 2)
+        refused = "; not reloaded: "
+        eventually(lambda: any(line.startswith("STATUS=") and refused in line for line in told()))
         path.write_text(good)
         serd.process.send_signal(signal.SIGHUP)
         eventually(lambda: told().count("READY=1") == 3)
+        eventually(lambda: [x for x in told() if x.startswith("STATUS=")][-1].endswith("connected"))
         assert serd.end(signal.SIGTERM) == 0
     states = [line for line in told() if line in ("READY=1", "RELOADING=1")]
     assert states == ["READY=1", *["RELOADING=1", "READY=1"] * 2]

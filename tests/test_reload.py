@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,11 @@ def test_a_reload_changes_sources_and_loses_nothing(watcher, start, write, talke
         assert "no time to recognise" not in serd.err
 
 
+def needing(library, *values):
+    missing = find_spec(library) is None
+    return pytest.param(*values, marks=pytest.mark.skipif(missing, reason=f"no {library}"))
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -85,23 +91,35 @@ def test_a_reload_changes_sources_and_loses_nothing(watcher, start, write, talke
         ("no TOML", "not TOML"),
         ('model = "nobody"', "nobody"),
         ('[sources]\nmic = "exec:\'"', "sources.mic: "),
-        # Only trying shows this one: the daemon has already ended when it comes to light.
         ('[mqtt]\nusername = "me"\npassword_file = "/nowhere"', "mqtt.password_file: /nowhere"),
+        # The daemon is whom systemd shows its credentials: what is not there is missing.
+        ('[mqtt]\nusername = "me"\npassword_file = "nowhere"', "mqtt.password_file: nowhere"),
+        ('[mqtt]\nbroker = "mqtts://x"\nca_file = "/dev/null"', "mqtt.ca_file: /dev/null: "),
+        needing(
+            "prometheus_client", "[health]\nprometheus_port = {taken}", "health.prometheus_port "
+        ),
+        needing(
+            "amqtt", '[mqtt]\nbroker = "embedded"\nembedded_port = {taken}', "mqtt.embedded_port "
+        ),
     ],
 )
 def test_a_bad_configuration_changes_nothing(content, why, watcher, start, write, talker):
     path = write("cam")
-    with start(path) as serd:
+    with start(path) as serd, socket.create_server(("127.0.0.1", 0)) as other:
         eventually(lambda: online(watcher, "cam"))
-        path.write_text(content)
+        path.write_text(content.format(taken=other.getsockname()[1]))
         serd.process.send_signal(signal.SIGHUP)
         eventually(lambda: "not reloaded" in serd.err)
         (line,) = [line for line in serd.err.splitlines() if "not reloaded" in line]
         assert line.startswith("serd: not reloaded, the old configuration stays: ")
         assert why in line
-        eventually(lambda: online(watcher, "cam"))
         talker.speak()
         eventually(lambda: len(watcher.payloads("serd/pi/cam/event")) >= SOME)
+        # The source was not even closed, nor the connection.
+        assert online(watcher, "cam")
+        assert watcher.payloads("serd/pi/cam/status").count("online") == 1
+        assert serd.err.count("connected\n") == 1
+        assert "serd: reloaded" not in serd.err
         assert serd.end(signal.SIGTERM) == 0
 
 

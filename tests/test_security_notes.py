@@ -28,14 +28,16 @@ def guarded(tmp_path):
     broker.kill()
 
 
-def test_the_access_rules_let_through_what_they_must_and_no_more(guarded, command, woman, tmp_path):
+def test_the_access_rules_let_through_what_they_must_and_no_more(
+    guarded, command, serd, woman, tmp_path
+):
     (tmp_path / "password").write_text(USERS["serd-pi"])
     login = f'username = "serd-pi"\npassword_file = "{tmp_path}/password"'
     talker = Talker(tmp_path / "talker", woman)
     path = configuration(tmp_path, guarded.url)
     path.write_text(path.read_text().replace("[health]", f"{login}\n[health]"))
     words = [*command, "run", "--config", str(path), "--source", f"mic={talker.spec}"]
-    with running(tmp_path / "run", words) as serd:
+    with running(tmp_path / "run", words) as one:
         watcher = Watcher(guarded.port, login=("homeassistant", USERS["homeassistant"]))
         try:
             eventually(lambda: watcher.last("serd/pi/mic/status") == "online")
@@ -51,8 +53,16 @@ def test_the_access_rules_let_through_what_they_must_and_no_more(guarded, comman
             eventually(lambda: watcher.last("serd/pi/health"))
             assert json.loads(watcher.last("serd/pi/info"))["sources"] == ["mic"]
             assert watcher.last("homeassistant/device/serd_pi_mic/config")
+            own = (tmp_path / "watch", [*command, "watch", "--config", str(path)])
+            with running(*own) as watch:  # by the daemon's own login
+                done = serd("status", "--config", path)
+                assert (done.returncode, done.stderr) == (0, "")
+                assert done.stdout.startswith("pi is online")
+                eventually(lambda: watch.out == ["pi is online"])
+                talker.speak()
+                eventually(lambda: len(watch.out) > 1)
             assert not [one for one in watcher.seen if one.payload == b"forged"]
-            assert serd.end(signal.SIGTERM) == 0
+            assert one.end(signal.SIGTERM) == 0
             eventually(lambda: watcher.last("serd/pi/status") == "offline")
         finally:
             watcher.close()

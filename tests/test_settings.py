@@ -107,7 +107,15 @@ def test_a_wrong_override_is_refused_like_a_wrong_file():
 
 @pytest.mark.parametrize(
     "broker",
-    ["mqtt://h", "mqtt://h:1883", "mqtts://h", "mqtt://[::1]:1883", "embedded", "none"],
+    [
+        "mqtt://h",
+        "mqtt://h:1883",
+        "mqtt://h/",
+        "mqtts://h",
+        "mqtt://[::1]:1883",
+        "embedded",
+        "none",
+    ],
 )
 def test_brokers(broker):
     assert load(mqtt={"broker": broker}).mqtt.broker == broker
@@ -138,19 +146,22 @@ def test_what_is_not_toml(tmp_path, content):
         ("[mqtt]\nhost = 'h'", "mqtt.host: unknown key"),
         ("[segments]\nframe = 10", "segments.frame: unknown key"),
         ("mqtt = 'localhost'", "mqtt: "),
-        ("node = 'a/b'", "node: "),
-        ("node = ''", "node: "),
+        ("node = 'a/b'", "node: not a name: at most 64 of A-Z, a-z, 0-9, - and _"),
+        ("node = ''", "node: not a name: "),
+        ('node = "pi\\n"', "node: not a name: "),
         ("[sources]", "sources: "),
         ("[sources]\nmic = ''", "sources.mic: is empty"),
         ("[sources]\nmic = 'file:'", "sources.mic: nothing follows 'file:'"),
         ("[sources]\nmic = 'exec:'", "sources.mic: nothing follows 'exec:'"),
-        ("[sources]\n'a/b' = 'default'", "sources.a/b: "),
+        ("[sources]\n'a/b' = 'default'", "sources.a/b: not a name: "),
         ("[mqtt]\nbroker = 'localhost'", "mqtt.broker: not mqtt://"),
         ("[mqtt]\nbroker = 'http://h'", "mqtt.broker: not mqtt://"),
         ("[mqtt]\nbroker = 'mqtt://'", "mqtt.broker: not mqtt://"),
         ("[mqtt]\nbroker = 'mqtt://h:x'", "mqtt.broker: "),
         ("[mqtt]\nbroker = 'mqtt://h:65536'", "mqtt.broker: "),
         ("[mqtt]\nbroker = 'mqtt://[::1'", "mqtt.broker: "),
+        ("[mqtt]\nbroker = 'mqtt://h/path'", "mqtt.broker: nothing can follow"),
+        ("[mqtt]\nbroker = 'mqtt://h:1883?tls'", "mqtt.broker: nothing can follow"),
         ("[mqtt]\nbroker = 'mqtt://me:secret@h'", "mqtt.broker: put the user into username"),
         ("[mqtt]\nbroker = 'mqtt://a..b'", "mqtt.broker: "),
         ("[mqtt]\nprotocol = '4'", "mqtt.protocol: "),

@@ -135,10 +135,11 @@ def test_a_day_of_sound_leaves_nothing_behind(tmp_path, command, broker, woman, 
         sources = lambda: (broker.health() or {}).get("sources")  # noqa: E731
         all_in = lambda one: one["samples"] >= sent and not one["online"]  # noqa: E731
         eventually(lambda: sources() and all_in(sources()["cam"]), "all that was sent")
+        # What waited for the classifier may still be dropped after the last sound.
+        recognised = lambda: (own := sources()["cam"])["utterances"] - own["dropped"]  # noqa: E731
+        eventually(lambda: len(set(broker.ids())) >= recognised(), "all events")
         eventually(lambda: broker.health()["outbox"]["depth"] == 0, "the last event")
         cam, other = sources()["cam"], sources()["other"]
-        recognised = cam["utterances"] - cam["dropped"]
-        eventually(lambda: len(set(broker.ids())) >= recognised, "all events")
         assert serd.end(signal.SIGTERM) == 0
         printed = len(serd.out)
 
@@ -148,7 +149,7 @@ def test_a_day_of_sound_leaves_nothing_behind(tmp_path, command, broker, woman, 
     with capsys.disabled():
         print(  # noqa: T201 - what a soak is for
             f"\n{HOURS:g} h of sound in {took_s:.0f} s: {len(lives)} lives of the source, "
-            f"{broker.absences} absences of the broker, {recognised} events\n{cam}\n"
+            f"{broker.absences} absences of the broker, {printed} events\n{cam}\n"
             f"memory {resident_mb.min():.1f}…{resident_mb.max():.1f} MB, "
             f"grew by {more_mb:.2f} MB, surely by {max(0, surely_mb):.2f} MB; "
             f"threads {threads.min():.0f}…{threads.max():.0f}, "
@@ -158,8 +159,8 @@ def test_a_day_of_sound_leaves_nothing_behind(tmp_path, command, broker, woman, 
     assert cam["samples"] == sent
     assert cam["samples"] == cam["samples_in_segments"] + cam["samples_discarded"]
     assert (cam["opened"], cam["gaps"]) == (len(lives), len(lives) - 1)
-    assert printed == recognised == len(set(broker.ids()))
-    assert recognised > 60 * HOURS
+    assert printed == cam["utterances"] - cam["dropped"] == len(set(broker.ids()))
+    assert printed > 60 * HOURS
     assert broker.absences
     assert (other["opened"], other["gaps"], other["dropped"]) == (1, 0, 0)
     statuses = broker.watcher.payloads("serd/pi/cam/status")

@@ -173,12 +173,19 @@ def test_a_reload_with_a_good_and_with_a_bad_configuration(box):
     box.write("/etc/serd/serd.toml", "sources = 3\n")
     assert "failed" in box.run("systemctl", "reload", "serd", check=False)
     assert "sources: " in box.said("--priority=err")
+    box.configure(f'{_LOGIN}password_file = "/nowhere"\n')
+    assert "failed" in box.run("systemctl", "reload", "serd", check=False)
+    assert "mqtt.password_file: /nowhere: " in box.said("--priority=err")
+    box.write("/etc/serd/serd.toml", "sources = 3\n")
     box.run("systemctl", "kill", "--kill-whom=main", "-sHUP", "serd")
     eventually(lambda: "not reloaded, the old configuration stays" in box.said("--priority=err"))
     assert box.service("ActiveState") in ("active", "reloading")
     eventually(lambda: box.service("ActiveState") == "active")
     assert "1 of 1" in box.service("StatusText")
-    box.configure(_LOGIN)
+    assert "; not reloaded: " in box.service("StatusText")
+    box.configure(
+        f'{_LOGIN}password_file = "mqtt-password"\n'
+    )  # which a reload's check may not see
     file = box.machine.root / "etc/serd/serd.toml"
     file.write_text(file.read_text().replace("[mqtt]", 'two = "exec:cat /dev/zero"\n[mqtt]'))
     box.run("systemctl", "reload", "serd")

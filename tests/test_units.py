@@ -54,8 +54,15 @@ def install(monkeypatch, tmp_path, capsys):
         install_service(tmp_path)
         return capsys.readouterr().out.splitlines()
 
-    monkeypatch.setattr("sysconfig.get_path", lambda _name: "/opt/serd/bin")
+    environment(monkeypatch)
     return run
+
+
+def environment(monkeypatch, scripts="/opt/serd/bin", python="/opt/serd/bin/python", base="/usr"):
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setattr("sys.base_prefix", str(base))
+    monkeypatch.setattr("serd.__file__", "/opt/serd/lib/serd/__init__.py")
 
 
 def test_install_service_writes_what_a_machine_needs(install, tmp_path):
@@ -91,7 +98,22 @@ def test_install_service_where_nothing_can_be_written(install, tmp_path):
 
 @pytest.mark.parametrize("folder", ["/home/me/serd/bin", "/opt/a b/bin", "/opt/100%/bin"])
 def test_an_environment_that_the_service_cannot_use(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr("sysconfig.get_path", lambda _name: folder)
+    environment(monkeypatch, scripts=folder)
     with pytest.raises(SettingsError, match="install serd into /opt/serd"):
         install_service(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", ["scripts", "python", "base"])
+def test_an_environment_that_is_a_link_to_where_the_service_sees_nothing(
+    which, monkeypatch, tmp_path
+):
+    closed, link = tmp_path / "closed" / "python", tmp_path / "link"
+    link.symlink_to(closed)
+    monkeypatch.setattr("serd.cli_service._CLOSED", (f"{tmp_path}/closed/",))
+    environment(monkeypatch, **{which: link})
+    with pytest.raises(SettingsError) as error:
+        install_service(tmp_path / "root")
+    assert str(error.value).startswith(f"{closed}")
+    assert "closed to the service; install serd into /opt/serd" in str(error.value)
+    assert not (tmp_path / "root").exists()
