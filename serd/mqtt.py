@@ -1,9 +1,9 @@
 """The publisher: everything that serd says and hears over MQTT."""
 
 import logging
-import re
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from serd.connection import Connection, Refusal
 from serd.delivery import MAX_IN_FLIGHT, Delivery
 from serd.events import EmotionEvent, compact
 from serd.outbox import Outbox, OutboxError
-from serd.settings import NAME, MqttSettings
+from serd.settings import MqttSettings, as_name
 from serd.tasks import Task, TaskThread
 from serd.topics import Topics
 
@@ -290,7 +290,9 @@ class Publisher:
         self._do(listening, partial(self._obey, listening, name, on))
 
     def _find_gone(self, name: str) -> None:
-        known = name in self._sources.values() or not re.fullmatch(NAME, name)
-        if not known and len(self._gone | {name}) <= _GONE:
+        with suppress(ValueError):
+            ours = as_name(name) in self._sources.values()
+            if ours or len(self._gone | {name}) > _GONE:
+                return
             self._gone.add(name)
             self._do(("gone", name), partial(self._clear, name))
