@@ -27,7 +27,7 @@ T_99 = 2.624
 """Student's t for `BLOCKS` - 2 degrees of freedom, 99 % one-sided."""
 NOISE_MB = 2
 """Less is no growth: as much comes and goes within seconds, with whole utterances, and the pools of
-an allocator fill ever more slowly. In four hours of sound, as in a day, it is 97 to 102 MB."""
+an allocator fill ever more slowly. In a day of sound it is 91 to 98 MB."""
 OTHER = "sh -c 'while head -c 3200 /dev/zero; do sleep 0.1; done'"
 
 
