@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from serd.audio import Floats
@@ -176,7 +177,8 @@ def _root(inputs: NDArray[np.floating]) -> Doubles:
 
 def _split(matrix: Doubles, size: int) -> tuple[Floats, Floats]:
     """Two factors, alike in size, nearest to the matrix."""
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    # numpy's own way to divide and conquer does not always converge.
+    left, values, right = scipy.linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")
     root = np.sqrt(values[:size])
     return (left[:, :size] * root).astype(np.float32), (root[:, None] * right[:size]).astype(
         np.float32
