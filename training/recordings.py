@@ -83,7 +83,8 @@ class Recordings:
 
     def final(self, seed: int, validators: int) -> Split:
         """For the network of the bundle; raises SplitError."""
-        return self._checked(splits.final(self.clips, seed, validators, self.test_only))
+        others = self.test_only, self.train_only
+        return self._checked(splits.final(self.clips, seed, validators, *others))
 
     def truth(self, clips: Sequence[int]) -> NDArray[np.int_]:
         """What clips are: places in `labels`."""

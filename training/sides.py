@@ -53,18 +53,16 @@ def check(clips: Sequence[Clip], split: Split, digests: Sequence[str] | None = N
 def check_emotions(clips: Sequence[Clip], split: Split) -> None:
     """Make sure that no emotion is missing on a side; raises SplitError.
 
-    Nobody needs to be tested on an emotion that none of the corpora in the test has. Across
-    corpora, only what is tested must have been trained: see `only_trained`.
+    Nobody needs to be tested on an emotion that none of the corpora in the test has, and so in the
+    validation. Across corpora, only what is tested must have been trained: see `only_trained`.
     """
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     there = {side: {clips[i].emotion for i in indices} for side, indices in sides.items()}
-    tested = {clips[i].corpus for i in split.test}
+    corpora = {side: {clips[i].corpus for i in indices} for side, indices in sides.items()}
     used = [clips[i] for indices in sides.values() for i in indices]
-    known = {clip.emotion for clip in used}
     wanted = {
-        "train": known,
-        "validation": known,
-        "test": {clip.emotion for clip in used if clip.corpus in tested},
+        side: {clip.emotion for clip in used if side == "train" or clip.corpus in corpora[side]}
+        for side in sides
     }
     if split.protocol == "cross-corpus":
         wanted = {"train": there["test"]}

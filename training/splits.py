@@ -9,8 +9,8 @@
   those who validate are not tested.
 
 Corpora that are only to train on help all of them: nothing is tested on them, except in
-`cross-corpus`, which leaves them out in their turn. Their speakers validate as others do: what is
-chosen by validation is to hold for many kinds of people.
+`cross-corpus`, which leaves them out in their turn. Their speakers all train: who validates is of a
+corpus that may be tested, for only there networks have heard nobody's like (`training.teaching`).
 """
 
 import itertools
@@ -67,8 +67,8 @@ def splits(
         clips: all clips.
         protocol: how to split.
         seed: chooses validators, and what else is left to chance.
-        validators: how many speakers validate: of each corpus as many, half of them women; but
-            of several corpora all leave somebody to train on.
+        validators: how many speakers validate: of each corpus that may be tested as many, half of
+            them women; but of several corpora all leave somebody to train on.
         test_only: corpora that only `cross-corpus` may use, as tests.
         train_only: corpora that only `cross-corpus` may test on.
 
@@ -84,10 +84,15 @@ def splits(
 
 
 def final(
-    clips: Sequence[Clip], seed: int, validators: int, test_only: Collection[str] = ()
+    clips: Sequence[Clip],
+    seed: int,
+    validators: int,
+    test_only: Collection[str] = (),
+    train_only: Collection[str] = (),
 ) -> Split:
     """For the network of the bundle: all train except the validators; nobody is tested on."""
-    split = _of_speakers(_Wanted(clips, seed, validators, test_only), "final", "final", ())
+    wanted = _Wanted(clips, seed, validators, test_only, train_only)
+    split = _of_speakers(wanted, "final", "final", ())
     check(clips, split)
     return split
 
@@ -155,7 +160,7 @@ def _statement_held_out(wanted: _Wanted) -> list[Split]:
     if not all(clips[i].statement for i in usable) or fewest < 2:
         raise SplitError("statement-held-out needs corpora that tell which sentence is said")
     count = min(FOLDS, fewest)
-    validating = _validators(clips, usable, f"{wanted.seed}-statements", wanted.validators)
+    validating = _validators(wanted, usable, f"{wanted.seed}-statements")
     found = []
     for n in range(count):
         held_out = {said for own in statements.values() for said in sorted(own)[n::count]}
@@ -191,7 +196,7 @@ def _of_speakers(
     """Test on some speakers (their clips of the corpus `only`), validate on others."""
     clips, seed = wanted.clips, wanted.seed
     rest = [i for i in wanted.usable if clips[i].speaker not in test]
-    validating = _validators(clips, rest, f"{seed}-{name}", wanted.validators)
+    validating = _validators(wanted, rest, f"{seed}-{name}")
     tested = wanted.testable if only is None else range(len(clips))
     return Split(
         protocol,
@@ -203,12 +208,15 @@ def _of_speakers(
     )
 
 
-def _validators(clips: Sequence[Clip], usable: Iterable[int], seed: str, count: int) -> set[str]:
+def _validators(wanted: _Wanted, usable: Iterable[int], seed: str) -> set[str]:
     """Some of the speakers: of one corpus after the other, in each a woman and another in turn."""
-    known = {clips[i].speaker: clips[i] for i in usable}
+    clips = [wanted.clips[i] for i in usable]
+    testable = [clip for clip in clips if clip.corpus not in wanted.train_only]
+    known = {clip.speaker: clip for clip in testable or clips}
     drawn = sorted(known)
     random.Random(seed).shuffle(drawn)  # noqa: S311 - not a secret
     corpora = sorted({clip.corpus for clip in known.values()})
+    alone = len({clip.corpus for clip in clips}) == 1
     queues = []
     for n, corpus in enumerate(corpora):
         own = [speaker for speaker in drawn if known[speaker].corpus == corpus]
@@ -216,8 +224,8 @@ def _validators(clips: Sequence[Clip], usable: Iterable[int], seed: str, count: 
         others = [speaker for speaker in own if speaker not in women]
         in_turn = _in_turn(others, women) if n % 2 else _in_turn(women, others)
         # Of several corpora none is left without anybody to train on.
-        queues.append(in_turn[:-1] if len(corpora) > 1 else in_turn)
-    return set(_in_turn(*queues)[:count])
+        queues.append(in_turn if alone else in_turn[:-1])
+    return set(_in_turn(*queues)[: wanted.validators])
 
 
 def _in_turn(*queues: Sequence[str]) -> list[str]:
