@@ -13,8 +13,9 @@ from serd.features import extract  # noqa: E402
 from tests.whisper_file import WIDTH, arrays  # noqa: E402
 from training import states, teaching  # noqa: E402
 from training.config import Config  # noqa: E402
+from training.dataset import CacheError  # noqa: E402
 from training.states import Teacher  # noqa: E402
-from training.teaching import Speech  # noqa: E402
+from training.teaching import Lessons, Speech  # noqa: E402
 
 WINDOW = 160
 
@@ -84,6 +85,10 @@ def speech(count: int, seed: int, data: Path) -> Speech:
     )
 
 
+def lessons(some: Speech, data: Path, own: Config | None = None, kept: str = "kept") -> Lessons:
+    return Lessons(some, own or config(), data, 1, data / kept)
+
+
 def losses(folder: Path) -> list[float]:
     return json.loads((folder / "history.json").read_text())["loss"]
 
@@ -132,7 +137,7 @@ def test_every_corpus_is_heard_as_often(data: Path) -> None:
     loud, quiet = (rng.normal(0, scale, (8, 16_000)).astype(np.int16) for scale in (3000, 30))
     states_ = [np.full((WINDOW // 2, 1), who, np.float16) for who in (1, 2, 2, 2, 2, 2, 2, 2)]
     some = Speech([loud[0], *quiet[1:]], states_, [*range(8)], ["loud", *["quiet"] * 7])
-    told = teaching.Lessons(some, config(), data, 1)[0][1]
+    told = lessons(some, data)[0][1]
     assert sorted(told[:, 0, 0]) == [1] * 4 + [2] * 4
 
 
@@ -160,13 +165,11 @@ def test_what_is_told_belongs_to_what_is_heard(data: Path) -> None:
     rng = np.random.default_rng(0)
     some = [rng.normal(0, 3 ** (n + 1), 8_000).astype(np.int16) for n in range(8)]
     numbers = [np.full((WINDOW // 2, 1), n, np.float16) for n in range(8)]
-    inputs, told = teaching.Lessons(
-        Speech(some, numbers, [*range(8)], ["a"] * 8), config(), data, 1
-    )[0]
+    inputs, told = lessons(Speech(some, numbers, [*range(8)], ["a"] * 8), data)[0]
     assert sorted(told[:, 0, 0]) == list(range(8))
     for features, mask, steps in zip(*inputs.values(), told, strict=True):
         heard = extract(pcm_to_float(some[int(steps[0, 0])]), config().specs["log_mel"])
-        assert features[: len(heard)] == pytest.approx(heard, abs=1e-5)
+        assert features[: len(heard)] == pytest.approx(heard, abs=1e-3)
         assert mask.sum() == len(heard)
         assert steps[:, 1].sum() == len(heard) // 2 + 1
 
@@ -174,10 +177,7 @@ def test_what_is_told_belongs_to_what_is_heard(data: Path) -> None:
 def test_what_is_filled_up_does_not_count(data: Path) -> None:
     short = np.random.default_rng(0).normal(0, 1000, 4_800).astype(np.int16)  # 30 frames
     same = np.ones((WINDOW // 2, 3), np.float16)
-    lessons = teaching.Lessons(
-        Speech([short] * 8, [same] * 8, [*range(8)], ["a"] * 8), config(), data, 1
-    )
-    inputs, told = lessons[0]
+    inputs, told = lessons(Speech([short] * 8, [same] * 8, [*range(8)], ["a"] * 8), data)[0]
     assert (inputs["log_mel_mask"].sum(axis=1) == 31).all()
     assert (told[:, :, -1].sum(axis=1) == 16).all()
     assert (told[:, 16:] == 0).all()
@@ -186,11 +186,36 @@ def test_what_is_filled_up_does_not_count(data: Path) -> None:
 def test_an_epoch_is_the_same_after_a_cut(data: Path) -> None:
     own = speech(24, 1, data)
     some = config(gain_db=6, noise_snr_db=(10, 30))
-    one, two = (teaching.Lessons(own, some, data, 1) for _ in range(2))
+    one, two = (lessons(own, data, some, kept) for kept in ("a", "b"))
     one.on_epoch_end()
     two.go_on_with(1)
     for index in range(len(one)):
         assert one[index][0]["log_mel"] == pytest.approx(two[index][0]["log_mel"])
-    assert not np.allclose(
-        one[0][0]["log_mel"], teaching.Lessons(own, some, data, 1)[0][0]["log_mel"]
-    )
+
+
+def test_each_window_is_varied_a_few_times(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was varied once is kept, over a cut too."""
+    own = speech(8, 1, data)
+    room = {"gain_db": 6, "noise_snr_db": (10, 30)}
+    heard = lessons(own, data, config(**room))
+    epochs = []
+    for epoch in range(4):
+        heard.go_on_with(epoch)
+        order = np.argsort(heard._order)
+        epochs.append(heard[0][0]["log_mel"][order])
+    assert len({epoch.tobytes() for epoch in epochs}) == 4
+    monkeypatch.setattr("training.variations.extract", None)
+    again = lessons(own, data, config(**room))
+    for epoch in (5, 4):
+        again.go_on_with(epoch)
+        order = np.argsort(again._order)
+        assert (again[0][0]["log_mel"][order] == epochs[epoch - 4]).all()
+
+
+def test_no_room_for_lessons_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.variations.os.posix_fallocate", full)
+    with pytest.raises(CacheError, match=r"kept: no space left"):
+        lessons(speech(8, 1, data), data)

@@ -53,6 +53,8 @@ class Teaching(Schedule):
     """So many main components of their states are."""
     sums: float = Field(0.3, ge=0)
     """What means and spreads over time weigh beside the steps."""
+    copies: int = Field(4, gt=0)
+    """So many variations of each window are heard, one an epoch, in turn."""
     needed: float = Field(1.0, ge=0)
     """What the numbers that labels are told by weigh beside the steps."""
     average: float = Field(0, ge=0, lt=1)

@@ -11,6 +11,7 @@ Reference:
     Hinton et al., Distilling the knowledge in a neural network, 2015, arXiv 1503.02531.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +22,15 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from serd.audio import Floats, Pcm, pcm_to_float
-from serd.classifier import fill, mask
-from serd.features import extract
+from serd.audio import Floats, Pcm
+from serd.classifier import mask
 from training import fitting, networks
-from training.augment import Augmenter
 from training.backup import Backup
 from training.batches import drawn
 from training.config import Config
 from training.networks import narrowing, whisper
 from training.schedules import Teaching
+from training.variations import Variations
 
 _GUESS = "guess"
 _SAMPLE = 500
@@ -62,7 +62,7 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
     In each epoch every corpus is heard as often as any other.
     """
 
-    def __init__(self, speech: Speech, config: Config, data: Path, seed: int) -> None:
+    def __init__(self, speech: Speech, config: Config, data: Path, seed: int, kept: Path) -> None:
         """Prepare.
 
         Args:
@@ -70,12 +70,18 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
             config: with `[teaching]`.
             data: where noise and rooms are.
             seed: of order and variation.
+            kept: a folder for what was varied.
+
+        Raises:
+            CacheError: there is no room for that.
         """
         super().__init__()
         self._speech = speech
-        self._config = config
-        self._options = options_of(config)
-        self._augmenter = Augmenter(config.augmentation, data)
+        ((self._name, window),) = config.inputs.items()
+        self._frames = window.shape[0]
+        self._batch_size = options_of(config).batch_size
+        copies = options_of(config).copies
+        self._varied = Variations(speech.sounds, config, data, seed, kept, copies=copies)
         self._seed = seed
         corpora = np.array(speech.corpora)
         self._corpora = [np.flatnonzero(corpora == name) for name in np.unique(corpora)]
@@ -83,7 +89,7 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
         self.go_on_with(0)
 
     def __len__(self) -> int:
-        return max(1, len(self._order) // self._options.batch_size)
+        return max(1, len(self._order) // self._batch_size)
 
     def on_epoch_end(self) -> None:
         self.go_on_with(self._epoch + 1)
@@ -99,25 +105,20 @@ class Lessons(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
             )
 
     def __getitem__(self, index: int) -> Lesson:
-        size = self._options.batch_size
-        rng = np.random.default_rng([self._seed, self._epoch, index + 1])
-        rows = [self._lesson(i, rng) for i in self._order[index * size : (index + 1) * size]]
+        size = self._batch_size
+        rows = [self._lesson(i) for i in self._order[index * size : (index + 1) * size]]
         inputs = {name: np.stack([row[0][name] for row in rows]) for name in rows[0][0]}
         return inputs, np.stack([row[1] for row in rows])
 
-    def _lesson(self, i: int, rng: np.random.Generator) -> Lesson:
+    def _lesson(self, i: int) -> Lesson:
         """A window, and what is to be guessed, beside a 1 for each step that counts."""
-        ((name, window),) = self._config.inputs.items()
-        frames = window.shape[0]
-        own = self._augmenter(pcm_to_float(self._speech.sounds[i]), rng)
-        features = extract(own, window.features)
+        features, length = self._varied(i, self._epoch)
         states = self._speech.states[i]
-        real = min(-(-len(features) // whisper.STRIDE), len(states))
+        real = min(-(-length // whisper.STRIDE), len(states))
         told = np.zeros((len(states), states.shape[1] + 1), np.float32)
         told[:real, :-1] = states[:real]
         told[:real, -1] = 1
-        inputs = {name: fill(features, frames), f"{name}_mask": mask(len(features), frames)}
-        return inputs, told
+        return {self._name: features, f"{self._name}_mask": mask(length, self._frames)}, told
 
 
 def teach(
@@ -143,12 +144,17 @@ def teach(
 
     Raises:
         NetworkError: the weights cannot be had.
+        CacheError: there is no room for the lessons.
         BackupError: as in `backup`.
     """
     options = options_of(config)
     folder.mkdir(parents=True, exist_ok=True)
     fitting.begin(seed)
-    lessons = Lessons(own, config, data, seed)
+    kept = folder / "lessons"
+    lessons, judged = (
+        Lessons(speech, config, data, seed, kept / side)
+        for side, speech in (("train", own), ("validation", held_out))
+    )
     taught = build(config, data)
     steps = taught.get_layer(whisper.STEPS).output
     guess = layers.Dense(own.states[0].shape[-1], name=_GUESS)
@@ -164,7 +170,7 @@ def teach(
     fitting.stage(
         network,
         lessons,
-        Lessons(held_out, config, data, seed),
+        judged,
         options,
         _Distance(own, needed, options),
         backup,
@@ -172,6 +178,7 @@ def teach(
         learning_rate=options.learning_rate,
     )
     fitting.keep(taught, [backup], folder)
+    shutil.rmtree(kept)
 
 
 def build(config: Config, data: Path) -> keras.Model:
