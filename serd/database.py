@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,9 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_put_at ON events (put_at);
 """
+
+Row = tuple[str, str, str, float]
+"""Id, topic, payload, and when it was put, s."""
 
 INSERT = "INSERT OR IGNORE INTO events (id, topic, payload, put_at) VALUES (?, ?, ?, ?)"
 
@@ -49,17 +52,22 @@ def connect(path: Path | None) -> sqlite3.Connection:
         return _connect_file(path)
 
 
-def write(connection: sqlite3.Connection, rows: Iterable[tuple[str, str, str, float]] = ()) -> None:
-    """Add these events, and make certain that the disk takes what is written, even if none.
+def rows(connection: sqlite3.Connection) -> Iterator[Row]:
+    """Its events in their order; raises sqlite3.Error where they cannot be read."""
+    return connection.execute("SELECT id, topic, payload, put_at FROM events ORDER BY seq")
+
+
+def merge(connection: sqlite3.Connection, events: Iterable[Row], gone: Iterable[str]) -> None:
+    """Add events behind those that are there, and forget others; at once, on the disk.
 
     Raises:
-        sqlite3.Error: it does not; nothing has changed.
+        sqlite3.Error: the disk does not take it, even if there is nothing; nothing has changed.
     """
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        connection.executemany(INSERT, chain([("", "", "", 0.0)], rows))
-        connection.execute("DELETE FROM events WHERE id = ''")
+        connection.executemany(INSERT, chain([("", "", "", 0.0)], events))
+        connection.executemany("DELETE FROM events WHERE id = ?", ((one,) for one in ("", *gone)))
 
 
 def kind(error: BaseException | None) -> int:

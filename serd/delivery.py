@@ -69,6 +69,7 @@ class Delivery:
         self._unsaid: dict[str, None] = {}  # topics in `_retained` to publish, in order
         self._sent: dict[int, _Sent] = {}
         self._handed_over = 0  # the last event given away, by its place in the outbox
+        self._changes = outbox.changes  # of places
         self._held: dict[str, float] = {}  # topic → until when nothing is offered to it
         self._held_s: dict[str, float] = {}  # topic → for how long the last time
         self._first_tries: set[str] = set()
@@ -107,10 +108,6 @@ class Delivery:
         self._first_tries.clear()
         self._held.clear()
         self._held_s.clear()
-        self._handed_over = 0
-
-    def look_again(self) -> None:
-        """The events in the outbox have new places."""
         self._handed_over = 0
 
     def close(self) -> None:
@@ -211,6 +208,9 @@ class Delivery:
             self._pump_unkept()
 
     def _pump_outbox(self) -> None:
+        if self._changes != self._outbox.changes:
+            self._changes = self._outbox.changes
+            self._handed_over = 0
         on_their_way = {sent.event_id for sent in self._sent.values()}
         if not (room := self._room()):
             return

@@ -67,7 +67,7 @@ class Publisher:
         self._connected = False
         self.outbox_failure = outbox.not_on_disk
         """Why the outbox does not take what it should keep, or not on disk."""
-        self._told = {outbox.not_on_disk}
+        self._told = {outbox.not_on_disk}  # once, not for each event and each try
 
         self._thread = TaskThread("mqtt-publisher")
         self._connection = Connection(
@@ -119,11 +119,10 @@ class Publisher:
         try:
             self._outbox.put(event.id, topic, payload)
         except OutboxError as error:
-            self._tell_outbox(error)
+            self._look_at_outbox(error)
             self._delivery.keep_in_memory(event.id, topic, payload)
         else:
-            if self._outbox.not_on_disk is None:
-                self._tell_outbox_well()
+            self._look_at_outbox()
         # Without a first try there is nothing to tell apart, and one pump is as good as many.
         self._do(event.id if first else "event", partial(self._first_try, event.id))
 
@@ -142,7 +141,7 @@ class Publisher:
     def mend_outbox(self) -> None:
         """Have an outbox that fails tried again; to be called now and then."""
         if self.outbox_failure is not None:
-            self._do("outbox", self._mend_outbox)
+            self._do("outbox", self._outbox.mend)
 
     def publish_health(self, payload: str) -> None:
         """Say how the daemon is; QoS 0, and lost when there is no connection."""
@@ -199,7 +198,9 @@ class Publisher:
             try:
                 step()
             except OutboxError as error:
-                self._tell_outbox(error)
+                self._look_at_outbox(error)
+            else:
+                self._look_at_outbox()
 
     def _retain(self, topic: str, payload: str) -> None:
         self._do(topic, partial(self._delivery.retain, topic, payload))
@@ -250,25 +251,18 @@ class Publisher:
         if all(self._connection.publish(topic, "", 0, retain=True) for topic in topics):
             _log.info("source %s is no more: the broker is told to forget it", name)
 
-    def _mend_outbox(self) -> None:
-        failure = self._outbox.mend()
-        self._delivery.look_again()
-        if failure is None:
-            self._tell_outbox_well()
-        else:
-            self._tell_outbox(failure)
-
-    def _tell_outbox(self, failure: OutboxError | str) -> None:
-        self.outbox_failure = str(failure)
-        if self.outbox_failure not in self._told:  # once, not for each event and each try
+    def _look_at_outbox(self, error: OutboxError | None = None) -> None:
+        before, self.outbox_failure = (
+            self.outbox_failure,
+            str(error or "") or self._outbox.not_on_disk,
+        )
+        if self.outbox_failure is None:
+            if before is not None:
+                self._told.clear()
+                _log.warning("the outbox takes events again")
+        elif self.outbox_failure not in self._told:
             self._told.add(self.outbox_failure)
-            _log.error("%s; what it does not take is published without it", failure)
-
-    def _tell_outbox_well(self) -> None:
-        failure, self.outbox_failure = self.outbox_failure, None
-        if failure is not None:
-            self._told.clear()
-            _log.warning("the outbox takes events again")
+            _log.error("%s", self.outbox_failure)
 
     # What the connection calls, in its own thread.
 

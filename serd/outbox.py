@@ -5,14 +5,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from serd import database
 from serd.settings import Settings, state_dir
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class OutboxError(Exception):
@@ -37,7 +40,8 @@ class Waiting:
 class Outbox:
     """Keeps events, in order, until they are deleted; any thread may use it.
 
-    When there are too many or they are too old, the oldest are dropped and counted.
+    When there are too many or they are too old, the oldest are dropped and counted. When the disk
+    fails, they wait in memory until `mend`, and the file's, as far as it can be read, with them.
     """
 
     def __init__(
@@ -68,6 +72,9 @@ class Outbox:
         self._lock = threading.Lock()
         self.not_on_disk = not_on_disk
         """Why it is in memory although it should not be."""
+        self._copied: set[str] = set()  # what its file has too, for as long as we do without
+        self.changes = -1
+        """How often all events have got other places."""
         self.dropped = 0
         """Events that were dropped as too many or too old, since it was opened."""
         with self._failing_plainly():
@@ -88,17 +95,18 @@ class Outbox:
             payload: what to publish.
 
         Raises:
-            OutboxError: the disk is full, read-only or broken.
+            OutboxError: there is no room in memory either.
         """
-        with self._lock, self._failing_plainly():
+
+        def put() -> None:
             # FULL, not NORMAL: small boxes are unplugged rather than shut down, and an
             # utterance takes seconds, so one fsync for each costs nothing that matters.
             self._connection.execute("PRAGMA synchronous=FULL")
-            cursor = self._connection.execute(
-                database.INSERT, (event_id, topic, payload, self._clock())
-            )
-            self._count += cursor.rowcount
+            event = event_id, topic, payload, self._clock()
+            self._count += self._connection.execute(database.INSERT, event).rowcount
             self._prune()
+
+        self._do(put)
 
     def waiting(
         self, limit: int, after: int = 0, without: Collection[str] = ()
@@ -110,90 +118,107 @@ class Outbox:
             after: only those whose `seq` is larger.
             without: topics whose events are left out.
 
+        Returns:
+            Nothing where the disk fails just then, for all places change.
+
         Raises:
-            OutboxError: the database cannot be read.
+            OutboxError: not even memory can be read.
         """
-        with self._lock, self._failing_plainly():
+        changes = self.changes
+        marks = ", ".join("?" * len(without))
+        wanted = (
+            "SELECT seq, id, topic, payload FROM events"  # noqa: S608 # marks alone
+            f" WHERE seq > ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
+        )
+
+        def read() -> tuple[list[Waiting], int]:
             self._prune()
-            marks = ", ".join("?" * len(without))
-            rows = self._connection.execute(
-                "SELECT seq, id, topic, payload FROM events"  # noqa: S608 # marks alone
-                f" WHERE seq > ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?",
-                (after, *without, limit),
-            ).fetchall()
+            rows = self._connection.execute(wanted, (after, *without, limit)).fetchall()
             if len(rows) < limit:
                 (seen,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
             else:
                 seen = rows[-1][0]
-        return [Waiting(*row) for row in rows], max(after, seen or 0)
+            return [Waiting(*row) for row in rows], max(after, seen or 0)
+
+        found = self._do(read)
+        return found if self.changes == changes else ([], after)
 
     def delete(self, event_id: str) -> None:
         """Forget an event that has arrived; one that is not there is no error.
 
         Raises:
-            OutboxError: the database cannot be written.
+            OutboxError: not even in memory.
         """
-        with self._lock, self._failing_plainly():
+
+        def delete() -> None:
             # A deletion lost in a power cut only delivers an event twice: no fsync for it.
             self._connection.execute("PRAGMA synchronous=NORMAL")
             cursor = self._connection.execute("DELETE FROM events WHERE id = ?", (event_id,))
             self._count -= cursor.rowcount
+
+        self._do(delete)
 
     def __len__(self) -> int:
         return self._count
 
     def close(self) -> None:
         """Close the database; what waits in a file stays."""
+        self.mend()
         with self._lock:
+            if self.not_on_disk is not None:
+                lost = {row[0] for row in database.rows(self._connection)} - self._copied
+                if lost:
+                    _log.error("events that neither disk nor broker took are lost: %d", len(lost))
             self._connection.close()
 
-    def mend(self) -> str | None:
-        """Use the disk again after a failure; what waited in memory waits behind what is there.
-
-        Places are given anew, also when this fails. One thread at a time.
-
-        Returns:
-            why the disk still takes nothing; None when all is well.
-        """
-        if self._path is None:
-            return None
-        try:
-            with self._lock, self._failing_plainly():
-                if self.not_on_disk is None:
-                    database.write(self._connection)
-                    return None
-        except OutboxError as error:
-            if database.kind(error.__cause__) == sqlite3.SQLITE_FULL:
-                return str(error)  # what is there can still be read
-            self._give_up_file(error)
+    def mend(self) -> None:
+        """Use the disk again if it failed and is back; what waits stays behind what was there."""
+        if self._path is None or self.not_on_disk is None:
+            return
         try:
             with self._failing_plainly():
                 connection = database.connect(self._path)
                 try:
                     with self._lock:
-                        memory = self._connection
-                        wanted = "SELECT id, topic, payload, put_at FROM events ORDER BY seq"
-                        database.write(connection, memory.execute(wanted))
+                        waiting = list(database.rows(self._connection))
+                        gone = self._copied - {row[0] for row in waiting}
+                        database.merge(connection, waiting, gone)
+                        self._connection.close()
                         self._use(connection)
                         self.not_on_disk = None
-                        memory.close()
                 except BaseException:
                     connection.close()
                     raise
         except OutboxError as error:
             self.not_on_disk = _in_memory(error)
-        return self.not_on_disk
+
+    def _do(self, work: Callable[[], T]) -> T:
+        with self._lock:
+            try:
+                with self._failing_plainly():
+                    return work()
+            except OutboxError as error:
+                if self._path is None or self.not_on_disk is not None:
+                    raise
+                self._give_up_file(error)
+            with self._failing_plainly():
+                return work()
 
     def _give_up_file(self, error: OutboxError) -> None:
         """A disk that went away does not come back to a file that was open on it."""
-        with self._lock:
+        memory = database.connect(None)
+        with suppress(sqlite3.Error):
+            memory.executemany(database.INSERT, database.rows(self._connection))
+        with suppress(sqlite3.Error):
             self._connection.close()
-            self.not_on_disk = _in_memory(error)
-            self._use(database.connect(None))
+        self._copied = {row[0] for row in database.rows(memory)}
+        self.not_on_disk = _in_memory(error)
+        self._use(memory)
 
     def _use(self, connection: sqlite3.Connection) -> None:
         (self._count,) = connection.execute("SELECT count(*) FROM events").fetchone()
         self._connection = connection
+        self.changes += 1
 
     def _prune(self) -> None:
         too_old = self._connection.execute(
