@@ -67,6 +67,7 @@ class Publisher:
         self._connected = False
         self.outbox_failure = outbox.not_on_disk
         """Why the outbox does not take what it should keep, or not on disk."""
+        self._refused: str | None = None  # the last event, or its deletion, and why
         self._told = {outbox.not_on_disk}  # once, not for each event and each try
 
         self._thread = TaskThread("mqtt-publisher")
@@ -119,10 +120,11 @@ class Publisher:
         try:
             self._outbox.put(event.id, topic, payload)
         except OutboxError as error:
-            self._look_at_outbox(error)
+            self._refused = str(error)
             self._delivery.keep_in_memory(event.id, topic, payload)
         else:
-            self._look_at_outbox()
+            self._refused = None
+        self._look_at_outbox()
         # Without a first try there is nothing to tell apart, and one pump is as good as many.
         self._do(event.id if first else "event", partial(self._first_try, event.id))
 
@@ -198,9 +200,8 @@ class Publisher:
             try:
                 step()
             except OutboxError as error:
-                self._look_at_outbox(error)
-            else:
-                self._look_at_outbox()
+                self._refused = str(error)
+        self._look_at_outbox()
 
     def _retain(self, topic: str, payload: str) -> None:
         self._do(topic, partial(self._delivery.retain, topic, payload))
@@ -251,11 +252,8 @@ class Publisher:
         if all(self._connection.publish(topic, "", 0, retain=True) for topic in topics):
             _log.info("source %s is no more: the broker is told to forget it", name)
 
-    def _look_at_outbox(self, error: OutboxError | None = None) -> None:
-        before, self.outbox_failure = (
-            self.outbox_failure,
-            str(error or "") or self._outbox.not_on_disk,
-        )
+    def _look_at_outbox(self) -> None:
+        before, self.outbox_failure = self.outbox_failure, self._refused or self._outbox.not_on_disk
         if self.outbox_failure is None:
             if before is not None:
                 self._told.clear()
