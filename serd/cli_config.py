@@ -51,4 +51,5 @@ def check(path: Annotated[Path, typer.Argument(help="A TOML file.")]) -> None:
     )
     for key in hidden:
         name = getattr(settings.mqtt, key)
-        print(f"mqtt.{key}: {name}: not here; a credential of systemd only the service can read")
+        told = "no such file here; only the service can tell whether it is a credential of systemd"
+        print(f"mqtt.{key}: {name}: {told}")

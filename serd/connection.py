@@ -31,6 +31,7 @@ _NEWS_S = 60.0
 _LONGEST = 65_536
 """Bytes of a message that anybody may send us; only MQTT 5 can tell a broker so."""
 
+_UNSPECIFIED = 0x80  # all that MQTT 3.1.1 knows of a refused subscription
 _FOR_GOOD = {0x90, 0x95, 0x99}  # topic name invalid, packet too large, payload format invalid
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Refusal:
 class Connection:
     """One client of one name. It calls back in a thread of paho's, which must not be kept waiting.
 
-    What goes wrong is logged once, and again only after a connection that held for a while.
+    What goes wrong is logged once, and again only after a connection that held for a while; a
+    refused subscription, once it was granted.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Connection:
         self._soon_lost = 0  # so many connections, one after the other
         self._refused = self._leaving = False
         self._told: set[str] = set()
+        self._unheard: set[str] = set()  # topics; that they are refused was told
         self._worried = False  # whoever reads the log, since the last connection
         self._last_error = ""  # that paho only logs
         self._client = login.client(settings, name)
@@ -226,8 +229,12 @@ class Connection:
         self, _: Client, __: Any, ___: int, codes: list[ReasonCode], *_____: Any
     ) -> None:
         for (topic, _qos), code in zip(self._subscriptions, codes, strict=False):
-            if code.is_failure:
-                self._tell(f"does not let us hear {topic}: {login.plain(code)}")
+            if not code.is_failure:
+                self._unheard.discard(topic)
+            elif topic not in self._unheard:
+                self._unheard.add(topic)
+                cause = "refused" if code.value == _UNSPECIFIED else Refusal(code).cause
+                _log.warning("%s does not let us hear %s: %s", self._broker, topic, cause)
 
     def _heard(self, _: Client, __: Any, message: MQTTMessage) -> None:
         with suppress(UnicodeDecodeError):  # a topic that no broker should have let pass

@@ -42,7 +42,8 @@ class SourceHealth:
     dropped: int = 0
     """Utterances that found the queue full."""
     failed: int = 0
-    """Utterances that could not be recognised."""
+    """Utterances that could not be recognised, and events that could be shown nowhere: without a
+    broker, on a full disk."""
 
     def __post_init__(self) -> None:
         self._away_since: float | None = None
@@ -54,7 +55,7 @@ class SourceHealth:
             self._away_since = since
 
     def back(self) -> None:
-        """It gives something again, or is not to any more."""
+        """It gives something again."""
         absent_s = self.accounts()["absent_s"]
         with self._lock:
             self.absent_s, self._away_since = absent_s, None

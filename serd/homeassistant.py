@@ -25,9 +25,14 @@ def all_discovery(
 
 
 def topics_of(settings: Settings, source: str) -> list[str]:
-    """Where a source is described, if at all."""
+    """Where a source that is no more may be described, if it is surely that one.
+
+    `pi`'s `kitchen_mic` has the name of `pi_kitchen`'s `mic`, which may well be alive.
+    """
     found = settings.homeassistant
-    return [topic(found.prefix, settings.node, source)] if found.discovery else []
+    if not found.discovery or "_" in settings.node + source:
+        return []
+    return [topic(found.prefix, settings.node, source)]
 
 
 def discovery(

@@ -94,6 +94,8 @@ class Listener:
             self.pulse.beat()
             self._listen_once(look_out_s)
             self.pulse.rest()
+            if self._stopped.is_set():  # it is not to give anything any more
+                return
             if not self._again or (self._source is not None and not self._source.live):
                 return
             self._health.away(begun if self._heard_at is None else self._heard_at)
@@ -164,6 +166,8 @@ class Listener:
                 self._come()
                 self._health.back()
                 self._health.gaps += self._heard_at is not None
+            elif time.monotonic() - self._came >= _STEADY_S:
+                self._came_soon = 0
             level = logging.DEBUG if self._came_soon >= _OFTEN else logging.INFO
             _log.log(level, "source %s: %s", self.name, "online" if online else "offline")
             self._on_status(self.name, online)

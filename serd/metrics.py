@@ -34,7 +34,7 @@ _COUNTS = {
     "absent_s": ("absent_seconds", "How long it was away, until now if it is."),
     "utterances": ("utterances", "Utterances that were heard."),
     "dropped": ("utterances_dropped", "Utterances that found the queue full."),
-    "failed": ("utterances_failed", "Utterances that could not be recognised."),
+    "failed": ("utterances_failed", "Utterances not recognised, or shown nowhere."),
 }
 
 

@@ -17,35 +17,41 @@ class Switches:
     def __init__(self, folder: Path) -> None:
         """Nothing is made before the first `set`."""
         self._folder = folder
-        self._unkept: dict[str, bool] = {}
+        self._said: dict[str, bool] = {}
+        self._unkept: set[str] = set()
         self._lock = threading.Lock()
 
     def on(self, name: str) -> bool:
         """Whether a source is to listen; all are that nobody is known to have silenced."""
-        kept = not os.path.exists(self._folder / name)  # noqa: PTH110 # Path's raises errors
-        return self._unkept.get(name, kept)
+        return self._said.get(name, self._kept(name))
 
     def set(self, name: str, on: bool) -> None:
         """Remember it; when this returns, a power cut does not undo it, or the log says so."""
         with self._lock:
-            self._unkept[name] = on
-            if failure := self._keep(name):
-                _log.error("source %s: a restart will undo that: %s", name, failure)
+            self._said[name] = on
+            self._keep(name)
 
     def mend(self) -> None:
-        """Try again what the disk did not take."""
+        """Try again what the disk did not take, or has otherwise: it may have been away."""
         with self._lock:
-            for name in list(self._unkept):
-                if not self._keep(name):
-                    _log.warning("source %s: a restart will not undo that any more", name)
+            for name, on in self._said.items():
+                if name in self._unkept or self._kept(name) != on:
+                    self._keep(name)
 
-    def _keep(self, name: str) -> str | None:
+    def _kept(self, name: str) -> bool:
+        return not os.path.exists(self._folder / name)  # noqa: PTH110 # Path's raises errors
+
+    def _keep(self, name: str) -> None:
         try:
-            self._write(name, self._unkept[name])
+            self._write(name, self._said[name])
         except OSError as error:
-            return reason(error)
-        del self._unkept[name]
-        return None
+            if name not in self._unkept:
+                self._unkept.add(name)
+                _log.error("source %s: a restart will undo that: %s", name, reason(error))
+        else:
+            if name in self._unkept:
+                self._unkept.remove(name)
+                _log.warning("source %s: a restart will not undo that any more", name)
 
     def _write(self, name: str, on: bool) -> None:
         if on:

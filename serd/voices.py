@@ -3,6 +3,7 @@
 Both are files of one kind, in the state directory: a list of voices, of one model.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,6 +98,18 @@ def write(file: Path, card: Card, voices: Sequence[Baseline]) -> None:
     """
     content = _Content(model=card.id, sha256=card.sha256, voices=tuple(voices))
     try:
-        whole.write(file, content.model_dump_json() + "\n")
+        whole.write(file, content.model_dump_json() + "\n", private=True)
+        _give_to_owner(file.parent.parent, [file.parent, file])
     except OSError as error:
         raise VoicesError(f"{file}: {reason(error)}") from error
+
+
+def _give_to_owner(state: Path, paths: Sequence[Path]) -> None:
+    """What root enrols for the service is to be read by it: to it the state directory belongs."""
+    if os.geteuid() != 0:
+        return
+    owner = state.stat()
+    for path in paths:
+        own = path.lstat()
+        if (own.st_uid, own.st_gid) != (owner.st_uid, owner.st_gid):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

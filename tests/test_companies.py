@@ -198,6 +198,17 @@ def test_somebody_enrolled_is_everywhere_and_stays_as_they_are(settings):
     assert not voices.heard(settings).exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_who_root_enrols_is_the_service_s_to_read(settings):
+    settings.state_dir.mkdir()
+    os.chown(settings.state_dir, 61_234, 61_235)  # as systemd does for a user of its making
+    file = voices.file_of("anna", settings)
+    for _ in range(2):
+        voices.write(file, CARD, [])
+        for path in (file.parent, file):
+            assert (path.stat().st_uid, path.stat().st_gid) == (61_234, 61_235)
+
+
 @pytest.mark.parametrize("card", [CARD, PLAIN])
 def test_who_is_not_enrolled_is_told_with_who_is(settings, card):
     with pytest.raises(VoicesError, match=r"^anna: no such voice \(there are: none\)"):

@@ -1,7 +1,10 @@
 import json
 import re
 
-from serd.homeassistant import discovery
+import pytest
+
+from serd.homeassistant import discovery, topics_of
+from serd.settings import Settings
 
 LABELS = ["neutral", "angry"]
 TOPIC, PAYLOAD = discovery("homeassistant", "serd", "pi", "mic", LABELS, "1.2.3")
@@ -47,3 +50,15 @@ def test_two_sources_are_two_devices():
     other_topic, other = discovery("homeassistant", "serd", "pi", "door", LABELS, "1.2.3")
     assert other_topic != TOPIC
     assert other["dev"]["ids"] != PAYLOAD["dev"]["ids"]
+
+
+def test_a_source_that_is_no_more_is_taken_away():
+    assert topics_of(Settings(node="pi"), "mic") == [TOPIC]
+    assert topics_of(Settings(node="pi", homeassistant={"discovery": False}), "mic") == []
+
+
+@pytest.mark.parametrize(("node", "source"), [("pi", "kitchen_mic"), ("pi_kitchen", "mic")])
+def test_what_may_be_another_node_s_source_is_not_taken_away(node, source):
+    topic, _ = discovery("homeassistant", "serd", node, source, LABELS, "1.2.3")
+    assert topic == "homeassistant/device/serd_pi_kitchen_mic/config"
+    assert topics_of(Settings(node=node), source) == []

@@ -1,6 +1,7 @@
 import logging
 import shlex
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -150,6 +151,28 @@ def test_a_source_that_comes_and_goes_all_the_time_is_told_rarely(scripts, error
     monkeypatch.setattr("serd.listener._STEADY_S", 0)
     ear.listener._listen_once(0)
     assert errors()[4:] == [why, "source cam: no such device"]
+
+
+def test_one_that_stayed_is_no_longer_one_that_comes_and_goes(scripts, caplog, monkeypatch):
+    scripts.append(Scripted(SILENCE, ending=SourceError("gone")))
+    ear = Ear(pauses=5)
+    ear.run()
+    ear.listener._stopped.clear()
+    days_pass = lambda: monkeypatch.setattr("serd.listener._STEADY_S", 0)  # noqa: E731 - a step
+    scripts[:] = [Scripted(SILENCE, days_pass)]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "serd"):
+        ear.listener._listen_once(0)
+    assert caplog.messages == ["source cam: offline"]
+
+
+def test_after_a_stop_nothing_is_missed(scripts):
+    ear = Ear()
+    scripts.append(Scripted(SILENCE, ear.listener.stop))
+    ear.run()
+    time.sleep(0.01)
+    assert ear.health.opened == 1
+    assert ear.health.accounts()["absent_s"] == 0
 
 
 def test_a_source_that_was_heard_comes_back_soon(scripts, errors):

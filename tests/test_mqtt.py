@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -221,7 +222,7 @@ def test_an_absent_broker_is_told_once(publisher, caplog):
 
 
 class DeafBroker:
-    """Lets everybody in and never acknowledges anything."""
+    """Lets everybody in, one after the other, and never acknowledges anything."""
 
     def __init__(self, subscribed: int = 1) -> None:
         self.unacknowledged = 0
@@ -231,8 +232,12 @@ class DeafBroker:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        connection, _ = self._server.accept()
-        with connection, connection.makefile("rb") as stream:
+        with suppress(OSError):  # closed
+            while True:
+                self._answer(self._server.accept()[0])
+
+    def _answer(self, connection: socket.socket) -> None:
+        with suppress(ConnectionError), connection, connection.makefile("rb") as stream:
             while head := stream.read(1):
                 length = shift = 0
                 more = 0x80
@@ -270,12 +275,21 @@ def test_a_broker_that_never_acknowledges(publisher):
     broker.close()
 
 
-def test_a_broker_that_lets_nobody_hear_commands(publisher, caplog):
+def test_a_broker_that_lets_nobody_hear_commands(publisher, caplog, monkeypatch):
+    monkeypatch.setattr("serd.connection._NEWS_S", 0)  # each connection is a new one
     broker = DeafBroker(subscribed=0x80)
     one = publisher(broker.url)
-    eventually(lambda: one.connected)
-    eventually(lambda: caplog.messages)
-    assert "does not let us hear serd/pi/+/listening/set" in caplog.messages[0]
+    refused = lambda: [line for line in caplog.messages if "hear" in line]  # noqa: E731
+    eventually(refused)
+    answers = []
+    client = one._connection._client
+    hear = client.on_subscribe
+    client.on_subscribe = lambda *answer: answers.append(hear(*answer))
+    one._connection._cut()
+    eventually(lambda: answers)
+    where = broker.url.removeprefix("mqtt://")
+    refusal = f"MQTT broker {where} does not let us hear serd/pi/+/listening/set: refused"
+    assert refused() == [refusal]  # once, not with each connection
     one.stop(0.5)
     broker.close()
 

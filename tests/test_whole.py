@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,19 @@ def test_it_is_there_with_its_folder(tmp_path: Path) -> None:
     assert len(list((tmp_path / "a").iterdir())) == 1
     whole.write_json(tmp_path / "c.json", {"x": [1]})
     assert (tmp_path / "c.json").read_text() == '{\n  "x": [\n    1\n  ]\n}\n'
+
+
+@pytest.mark.parametrize(("private", "modes"), [(False, [0o755, 0o644]), (True, [0o700, 0o600])])
+def test_others_may_read_what_is_not_private(
+    private: bool, modes: list[int], tmp_path: Path
+) -> None:
+    file = tmp_path / "a" / "b.txt"
+    umask = os.umask(0o022)
+    try:
+        whole.write(file, "one", private=private)
+    finally:
+        os.umask(umask)
+    assert [path.stat().st_mode & 0o777 for path in (file.parent, file)] == modes
 
 
 def test_what_was_there_stays_when_the_disk_is_full(
