@@ -41,7 +41,7 @@ train-%: $(VENV)/.done  ## from audio to models/NAME: make train-cnn, train-mlp,
 	$(BIN)/serd-train reproduce $* \
 	  $(if $(filter mobilenetv2 concatenated,$*),$(if $(WEIGHTS),--weights $(WEIGHTS)))
 
-report: $(VENV)/.done  ## one page and training/RESULTS.md of all that is in runs/
+report: $(VENV)/.done  ## one page of all that is in runs/, and its rows in training/RESULTS.md
 	$(BIN)/serd-train report $(RUNS) --results training/RESULTS.md
 
 system-packages:

@@ -18,7 +18,7 @@ from matplotlib.image import imread
 from serd.classifier import softmax
 from training import evaluate
 from training.corpora.clip import Clip
-from training.report import ReportError, System, measures, results_markdown, write
+from training.report import ReportError, System, measures, write, write_results
 from training.report.tables import searches
 from training.runs import Scores
 
@@ -94,6 +94,12 @@ def markdown(text: str, heading: str = "# Results") -> list[list[str]]:
     return [rows[0], *rows[2:]]
 
 
+def results(folder: Path, runs: list[Path]) -> str:
+    """What stands in the Markdown once these are added to it."""
+    write_results(folder / "RESULTS.md", [System(run) for run in runs])
+    return (folder / "RESULTS.md").read_text()
+
+
 def test_the_page_shows_the_figures_of_the_scores(tmp_path: Path) -> None:
     run = facts(tmp_path / "net")
     put(run, "subject-independent", 1, "fold-1", HALF_RIGHT)
@@ -145,7 +151,7 @@ def test_results_are_sorted_and_hold_random_beside_subject_independent(tmp_path:
     strong = facts(tmp_path / "strong")
     put(strong, "subject-independent", 1, "fold-1", ALL_RIGHT)
     runs = [weak, strong, facts(tmp_path / "none")]
-    text = results_markdown([System(run) for run in runs])
+    text = results(tmp_path, runs)
     head, *rows = markdown(text)
     assert head == [
         "system",
@@ -177,10 +183,32 @@ def test_results_are_sorted_and_hold_random_beside_subject_independent(tmp_path:
 
 
 def test_one_note_of_several_systems_stands_once(tmp_path: Path) -> None:
-    runs = [System(facts(tmp_path / name, notes=["copy | left out"])) for name in ("a", "b")]
-    assert results_markdown(runs).count("- **All**: copy \\| left out") == 1
-    other = System(facts(tmp_path / "c"))
-    assert results_markdown([*runs, other]).count("- **a; b**: copy \\| left out") == 1
+    runs = [facts(tmp_path / name, notes=["copy | left out"]) for name in ("a", "b")]
+    assert results(tmp_path, runs).count("- **All**: copy \\| left out") == 1
+    other = facts(tmp_path / "c")
+    assert results(tmp_path, [other]).count("- **a; b**: copy \\| left out") == 1
+
+
+def test_results_of_runs_that_are_elsewhere_stay(tmp_path: Path) -> None:
+    runs = [facts(tmp_path / name) for name in ("strong", "weak")]
+    for run, said in zip(runs, (ALL_RIGHT, HALF_RIGHT), strict=True):
+        put(run, "subject-independent", 1, "fold-1", said)
+        put(run, "cross-corpus", 1, run.name, said)
+    whole = results(tmp_path, runs)
+    again = tmp_path / "again"
+    assert results(again, runs[:1]) != whole
+    assert results(again, runs[1:]) == whole
+    assert markdown(whole, "## Cross-corpus") == [
+        ["system", "accuracy", "UAR", "folds × seeds", "UAR, strong", "UAR, weak"],
+        ["strong", "100.0", "100.0", "1 × 1", "100.0", "–"],
+        ["weak", "71.4", "66.7", "1 × 1", "–", "66.7"],
+    ]
+    put(runs[1], "subject-independent", 1, "fold-2", ALL_RIGHT)
+    _, *rows = markdown(results(again, runs[1:]))
+    assert [(row[0], row[4]) for row in rows] == [("strong", "100.0"), ("weak", "83.3 ± 23.6")]
+    (again / "results" / "weak.json").write_text("{}")
+    with pytest.raises(ReportError, match=r"weak\.json: not results"):
+        results(again, runs[:1])
 
 
 def test_the_page_needs_nothing_beside_it(run: Path, tmp_path: Path) -> None:

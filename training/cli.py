@@ -178,16 +178,17 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     output: Annotated[Path, typer.Option(help="The page's folder.")] = Path("report"),
     results: Annotated[
-        Path | None, typer.Option(help="Write the tables as Markdown there too.")
+        Path | None,
+        typer.Option(help="Add the tables to this Markdown, which keeps what other runs left."),
     ] = None,
     data: DataOption = None,
 ) -> None:
     """Write one HTML page of all runs, and its pictures as PNG files."""
-    from training.report import results_markdown
+    from training.report import write_results
 
     systems, studies = _report(runs, output, data)
     if results:
-        results.write_text(results_markdown(systems, studies))
+        write_results(results, systems, studies)
 
 
 @app.command()

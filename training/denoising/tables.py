@@ -33,7 +33,7 @@ def of_rooms(rooms: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
     head, rows = ["method"], {method: [method] for method in next(iter(rooms.values()))}
     for measure, methods in rooms.items():
         title, digits = TITLES[measure]
-        head += [f"{title}, dry", "in a room"]
+        head += [f"{title}, dry", f"{title}, in a room"]
         for method, values in methods.items():
             rows[method] += [f"{value:.{digits}f}" for value in values]
     return Table(f"At {listening.ROOMS_DB} dB", tuple(head), [tuple(row) for row in rows.values()])

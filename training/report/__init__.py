@@ -5,10 +5,10 @@ from pathlib import Path
 
 from training.report.denoisers import Denoisers
 from training.report.page import write
-from training.report.results import results_markdown
+from training.report.results import write as write_results
 from training.report.systems import ReportError, System
 
-__all__ = ["Denoisers", "ReportError", "System", "read", "results_markdown", "write"]
+__all__ = ["Denoisers", "ReportError", "System", "read", "write", "write_results"]
 
 
 def read(runs: Iterable[Path]) -> tuple[list[System], list[Denoisers]]:
