@@ -44,8 +44,8 @@ def test_a_summary_is_over_folds_and_seeds() -> None:
     def scores(right: int) -> Scores:
         truth = np.array([0, 0, 1, 1])
         heard = np.eye(2, dtype=np.float32)[[0, 0, 1, 1][:right] + [1, 1, 0, 0][right:]]
-        names = tuple("abcd")
-        return Scores(("x", "y"), names, names, names, names, truth, heard)
+        names, sexes = tuple("abcd"), ("female", "male", "female", "male")
+        return Scores(("x", "y"), names, names, names, sexes, truth, heard)
 
     said = evaluate.summary([(1, scores(4)), (1, scores(3)), (2, scores(2)), (2, scores(4))])
     assert said["accuracy"]["folds"] == [1, 0.75, 0.5, 1]
@@ -53,6 +53,14 @@ def test_a_summary_is_over_folds_and_seeds() -> None:
     assert said["accuracy"]["sd"] == pytest.approx(np.std([1, 0.75, 0.5, 1], ddof=1), abs=1e-4)
     assert said["uar"]["seeds"] == {"1": 0.875, "2": 0.75}
     assert said["confusion"] == [[8, 0], [3, 5]]
+    assert said["sexes"]["female"]["accuracy"] == 0.875  # c is wrong once, d twice
+    assert said["sexes"]["male"]["uar"] == 0.75
+    assert {name: own["accuracy"] for name, own in said["speakers"].items()} == {
+        "a": 1,
+        "b": 1,
+        "c": 0.75,
+        "d": 0.5,
+    }
 
 
 def test_one_result_has_no_deviation() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from serd.bundle import Card
 from training.conditions import AS_IT_IS
 from training.robustness import table
-from training.tables import markdown, mean_sd
+from training.splits import STRICT
+from training.tables import markdown, mean_sd, percent
 
 _LIMITS = """\
 ## What it is for, and what not
@@ -18,7 +19,7 @@ insurance, education or at work. Acted speech is clearer than everyday speech; e
 figures below on spontaneous speech, other languages, children, far microphones and noise.
 """
 _PROTOCOLS = {
-    "subject-independent": "on people that they were neither trained nor calibrated on",
+    STRICT: "on people that they were neither trained nor calibrated on",
     "random": "on clips drawn at random, **of people whom they were trained on**: this says how the"
     " figures of others come about, not what to expect",
     "cross-corpus": "on corpora that they were not trained on",
@@ -94,7 +95,24 @@ def _figures(protocol: str, kinds: dict[str, Any], labels: tuple[str, ...]) -> l
         total = sum(row)  # 0 of what is not tested
         shares = " | ".join(f"{100 * count / total:.0f}" if total else "–" for count in row)
         lines += [f"| **{label}** | {shares} |"]
-    return [*lines, ""]
+    return [*lines, "", *(_people(list(kinds.values())[-1]) if protocol == STRICT else [])]
+
+
+def _people(figures: dict[str, Any]) -> list[str]:
+    """Of women and men, and of each person."""
+    if "speakers" not in figures:
+        return []
+    sexes = [
+        f"{sex} {percent(own['accuracy'])} and {percent(own['uar'])}"
+        for sex, own in figures["sexes"].items()
+    ]
+    people = sorted(figures["speakers"].items(), key=lambda item: item[1]["accuracy"])
+    each = ", ".join(f"{name} {percent(own['accuracy'])}" for name, own in people)
+    said = [
+        f"Accuracy and UAR, in percent, by sex: {'; '.join(sexes)}.",
+        f"Accuracy by person, worst first: {each}.",
+    ]
+    return [line for text in said for line in (textwrap.fill(text, 100), "")]
 
 
 def _habituation(figures: dict[str, Any]) -> list[str]:

@@ -144,7 +144,8 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
 
     Returns:
         For each of `figures`: `mean` and `sd` over all (None of a single one), the `folds`
-        themselves, and the mean of each of the `seeds`. `confusion`: counts over all.
+        themselves, and the mean of each of the `seeds`. `confusion`: counts over all. `sexes` and
+        `speakers`: `figures` of each one's clips, of all seeds.
     """
     each = [(seed, figures(*scores.known)) for seed, scores in measured]
     seeds = sorted({seed for seed, _ in each})
@@ -159,7 +160,26 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
         }
     counts = [confusion(*scores.known) for _, scores in measured]
     said["confusion"] = np.sum(counts, axis=0).tolist()
+    probabilities, truth = (
+        np.concatenate(x) for x in zip(*(s.known for _, s in measured), strict=True)
+    )
+    for key in ("sexes", "speakers"):
+        groups = [name for _, scores in measured for name in getattr(scores, key)]
+        found = by_group(groups, probabilities, truth)
+        said[key] = {
+            group: {name: round(value, 4) for name, value in own.items()}
+            for group, own in found.items()
+        }
     return said
+
+
+def by_group(
+    groups: Sequence[str], probabilities: Floats, labels: NDArray[np.int_]
+) -> dict[str, dict[str, float]]:
+    """Figures of the clips of each group, as of each sex or speaker; `[clips]` and `[clips, …]`."""
+    names = np.array(groups)
+    each = {str(name): names == name for name in np.unique(names)}
+    return {name: figures(probabilities[own], labels[own]) for name, own in each.items()}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from training import robustness
-from training.evaluate import figures
+from training.evaluate import by_group
 from training.report.measures import per_class
 from training.report.systems import RANDOM, STRICT, Measured, Pool, System
 from training.tables import NONE, Table, mean_sd, percent
@@ -185,12 +185,11 @@ def of_classes(pool: Pool) -> Table:
 
 def of_sexes(pool: Pool) -> Table:
     rows = []
-    for sex in np.unique(pool.sexes):
+    for sex, said in by_group(pool.sexes, pool.probabilities, pool.truth).items():
         own = pool.sexes == sex
-        said = figures(pool.probabilities[own], pool.truth[own])
         speakers = len(np.unique(pool.speakers[own]))
         cells = percent(said["accuracy"]), percent(said["uar"]), str(speakers), str(own.sum())
-        rows.append((str(sex), *cells))
+        rows.append((sex, *cells))
     return Table(
         "By sex, in percent; clips of all seeds",
         ("sex", "accuracy", "UAR", "speakers", "clips"),
