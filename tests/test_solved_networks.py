@@ -127,6 +127,20 @@ def test_where_all_it_may_hear_is_tested_each_fold_is_taught_of_its_own_people(
     assert taught == folds | {"ravdess": 2}
 
 
+def test_one_that_is_only_tested_across_corpora_is_asked_there(folder: Path) -> None:
+    across = CONFIG.replace("subject-independent", "cross-corpus").replace("tiny", "across")
+    across = across.replace('corpora = ["ravdess"]', 'corpora = ["folder:voices"]')
+    across = across.replace("train_only = [", 'test_only = ["ravdess"]\n# [')
+    (folder / "across.toml").write_text(across)
+    done = run(folder, "training.cli", "reproduce", "across.toml")
+    assert done.returncode == 0, done.stderr
+    metrics = bundle.read_card(folder / "models" / "across").metrics
+    assert metrics["habituation"]["0"]["folds"] == pytest.approx(
+        metrics["cross-corpus"]["int8"]["uar"]["folds"], abs=1e-3
+    )
+    assert "cross-corpus, int8, habituation, 0: " in done.stdout
+
+
 def test_what_is_done_is_not_done_again(folder: Path) -> None:
     files = sorted((folder / "runs" / "tiny").rglob("*.keras"))
     before = [file.stat().st_mtime_ns for file in files]

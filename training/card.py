@@ -18,7 +18,7 @@ tell what a person feels, and it must not be used to judge people: not in hiring
 insurance, education or at work. Acted speech is clearer than everyday speech; expect less than the
 figures below on spontaneous speech, other languages, children, far microphones and noise.
 """
-_PROTOCOLS = {
+_PROTOCOLS: dict[str, str] = {
     STRICT: "on people that they were neither trained nor calibrated on",
     "random": "on clips drawn at random, **of people whom they were trained on**: this says how the"
     " figures of others come about, not what to expect",

@@ -1,6 +1,6 @@
 """How good a network is: per clip, as `serd classify` would answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,10 +174,10 @@ def summary(measured: Sequence[tuple[int, Scores]]) -> dict[str, Any]:
 
 
 def by_group(
-    groups: Sequence[str], probabilities: Floats, labels: NDArray[np.int_]
+    groups: Iterable[str], probabilities: Floats, labels: NDArray[np.int_]
 ) -> dict[str, dict[str, float]]:
     """Figures of the clips of each group, as of each sex or speaker; `[clips]` and `[clips, …]`."""
-    names = np.array(groups)
+    names = np.array(list(groups))
     each = {str(name): names == name for name in np.unique(names)}
     return {name: figures(probabilities[own], labels[own]) for name, own in each.items()}
 

@@ -11,7 +11,6 @@ from training.experiment import Experiment
 from training.heads import not_speech
 from training.runs import Fold
 from training.sides import Split
-from training.splits import STRICT
 from training.tables import mean_sd
 
 Figures = Mapping[str, float]
@@ -46,13 +45,15 @@ def examine(experiment: Experiment) -> dict[str, Any]:
             )
         if config.head:
             said["habituation"] = _summed(
-                experiment, experiment.strict(), "habituation.json", _heard
+                experiment, experiment.unheard(), "habituation.json", _heard
             )
         if config.head and config.head.not_speech:
             said["not_speech"] = _summed(experiment, experiment.asked(), "rejection.json", _sounds)
+    asked = [fold.protocol for fold, _ in experiment.asked()]
     for what, figures in said.items():
         for name, spread in figures.items():
-            print(f"{STRICT}, {config.conversion.kind}, {what}, {name}: {mean_sd(spread['folds'])}")
+            where = f"{asked[0]}, {config.conversion.kind}, {what}, {name}"
+            print(f"{where}: {mean_sd(spread['folds'])}")
     return said
 
 

@@ -18,7 +18,7 @@ from training.convert import Kind
 from training.recordings import Recordings
 from training.runs import FINAL, Fold, Run
 from training.sides import Split
-from training.splits import STRICT
+from training.splits import CROSS, STRICT
 
 _CONFIG_FILE = "config.json"
 _TRAINED_BY = (
@@ -82,13 +82,15 @@ class Experiment:
         found = self.recordings.splits(config.protocols, config.training.validators)
         return [(self._run.fold(s.protocol, s.seed, s.name), s) for s in found]
 
-    def strict(self) -> list[tuple[Fold, Split]]:
-        """The subject-independent splits."""
-        return [(f, s) for f, s in self.splits() if f.protocol == STRICT]
+    def unheard(self) -> list[tuple[Fold, Split]]:
+        """Those that test people whom nobody has heard: subject-independent, or across corpora."""
+        found = self.splits()
+        protocol = next((p for p in (STRICT, CROSS) if p in self.config.protocols), None)
+        return [(f, s) for f, s in found if f.protocol == protocol]
 
     def asked(self) -> list[tuple[Fold, Split]]:
         """Those of the first seed, for what is asked of no others."""
-        found = self.strict()
+        found = self.unheard()
         return [(f, s) for f, s in found if f.seed == found[0][0].seed]
 
     def final(self) -> tuple[Fold, Split]:

@@ -26,6 +26,7 @@ from training.sides import Split, SplitError, check
 
 Protocol = Literal["subject-independent", "random", "cross-corpus", "statement-held-out"]
 STRICT: Protocol = "subject-independent"
+CROSS: Protocol = "cross-corpus"
 
 FOLDS = 5
 _RANDOM_TEST = 0.25
@@ -109,10 +110,7 @@ def _subject_independent(wanted: _Wanted) -> list[Split]:
     folds = [fold for fold in folds if fold]  # of a part of RAVDESS some are empty
     if len(folds) < 2:
         raise SplitError(f"{len(speakers)} speakers are too few for folds")
-    return [
-        _of_speakers(wanted, "subject-independent", f"fold-{n}", fold)
-        for n, fold in enumerate(folds, 1)
-    ]
+    return [_of_speakers(wanted, STRICT, f"fold-{n}", fold) for n, fold in enumerate(folds, 1)]
 
 
 def _random(wanted: _Wanted) -> list[Split]:
@@ -142,7 +140,7 @@ def _cross_corpus(wanted: _Wanted) -> list[Split]:
     return [
         _of_speakers(
             wanted,
-            "cross-corpus",
+            CROSS,
             corpus,
             {clip.speaker for clip in wanted.clips if clip.corpus == corpus},
             corpus,
@@ -183,9 +181,9 @@ def _statement_held_out(wanted: _Wanted) -> list[Split]:
 
 
 _PROTOCOLS = {
-    "subject-independent": _subject_independent,
+    STRICT: _subject_independent,
     "random": _random,
-    "cross-corpus": _cross_corpus,
+    CROSS: _cross_corpus,
     "statement-held-out": _statement_held_out,
 }
 
