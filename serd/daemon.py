@@ -227,7 +227,7 @@ class Daemon:
         while not all(one.done for one in self._listeners.values()) and self._left_s(_CLOSED_BY):
             time.sleep(_NAP_S)
         unrecognised = self._recognising.finish(lambda: self._left_s(_RECOGNISED_BY) > 0)
-        if unrecognised:
+        if unrecognised and (self._publisher or not self._stdout_gone):
             _log.error("utterances that there was no time to recognise: %d", unrecognised)
         self._companies.save(at_end=True)
         if self._publisher is not None:

@@ -23,8 +23,8 @@ DEFAULT = Settings().model
 
 @pytest.fixture
 def copy(tmp_path):
-    """The default model, to be damaged."""
-    return shutil.copytree(find(DEFAULT), tmp_path / "copy")
+    """A model that gets used to nobody, to be damaged."""
+    return shutil.copytree(find("cnn"), tmp_path / "copy")
 
 
 def change(bundle, **keys):
@@ -73,7 +73,7 @@ def test_found_by_name_and_by_path(copy, monkeypatch):
     assert find(str(copy)) == copy
     monkeypatch.chdir(copy.parent)
     assert find("copy").resolve() == copy
-    assert load(find("copy")).card == load(find(DEFAULT)).card
+    assert load(find("copy")).card == load(find("cnn")).card
 
 
 @pytest.mark.parametrize("name", ["nosuch", "", "..", "/dev/null"])
